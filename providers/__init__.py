@@ -1,0 +1,3 @@
+"""The providers that come with this package, found by name."""
+
+from __future__ import annotations

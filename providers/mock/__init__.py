@@ -1,0 +1,3 @@
+"""Pods in memory: for trials, tests and benchmarks."""
+
+from __future__ import annotations

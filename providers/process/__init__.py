@@ -1,0 +1,3 @@
+"""Containers as local processes."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""The life of a pod over a container driver."""
+
+from __future__ import annotations

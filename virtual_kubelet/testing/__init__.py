@@ -1,0 +1,3 @@
+"""For authors of providers: a cluster in a context manager, and the conformance suite."""
+
+from __future__ import annotations

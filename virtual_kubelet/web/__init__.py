@@ -1,0 +1,3 @@
+"""HTTPS and upgraded connections, on threads."""
+
+from __future__ import annotations
