@@ -47,7 +47,7 @@ def _own_listening_inodes():
     own = set()
     for entry in Path("/proc/self/fd").iterdir():
         try:
-            target = os.readlink(entry)
+            target = str(entry.readlink())
         except OSError:
             continue
         if target.startswith("socket:["):
@@ -63,10 +63,16 @@ def _own_listening_inodes():
 
 
 def _children():
+    """Process ids whose parent we are, zombies too (not every kernel has /proc/PID/task/TID/children)."""
+    me = str(os.getpid())
     found = set()
-    for task in Path("/proc/self/task").iterdir():
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
         try:
-            found |= set((task / "children").read_text().split())
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
+        if fields[1] == me:
+            found.add(entry.name)
     return found
