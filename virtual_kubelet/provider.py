@@ -21,7 +21,7 @@ different pods; that the API server has seen what the provider reported.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from virtual_kubelet.objects import Condition, Container, JsonObject, Node, NodeAddress, Pod, PodStatus
@@ -46,10 +46,28 @@ __all__ = [
     "PodContext",
     "PortForwarding",
     "Provider",
+    "ProviderConfig",
     "Purging",
     "ResourceMetrics",
     "TerminalSize",
 ]
+
+
+@dataclass(frozen=True)
+class ProviderConfig:
+    """What a provider is made from: every provider's module has `create(config) -> Provider`.
+
+    `create` raises `ConfigError`, one line that names the setting and the remedy; it starts nothing.
+    """
+
+    node_name: str
+    operating_system: str = "Linux"
+    config_path: str = ""  # --provider-config, "" where none was given
+    internal_ip: str = ""  # --node-ip, "" where none was given
+    daemon_port: int = 10250
+    cluster_domain: str = "cluster.local"
+    state_dir: str = ""  # a directory of this node's own for what must outlive the agent; "" where there is none
+    environ: Mapping[str, str] = field(default_factory=dict)  # the process's environment variables
 
 
 @runtime_checkable
