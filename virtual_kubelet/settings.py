@@ -85,6 +85,10 @@ class Settings:
             raise ConfigError(
                 f'operating system "{self.operating_system}" is not supported; use Linux or Windows'
             )
+        if self.authorization_mode not in {"Webhook", "AlwaysAllow"}:
+            raise ConfigError(
+                f'authorization mode "{self.authorization_mode}" is not supported; use Webhook or AlwaysAllow'
+            )
         if bool(self.tls_cert_file) != bool(self.tls_private_key_file):
             raise ConfigError(
                 "a certificate needs its key: set both --tls-cert-file and --tls-private-key-file"

@@ -1,0 +1,115 @@
+"""The command `virtual-kubelet`: finds the subcommand, and turns every expected error into one line.
+
+Exit codes: 0 for a clean end, 2 for a wrong flag, variable or argument, 1 for anything else that went wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from virtual_kubelet.cli import dev, options, run
+from virtual_kubelet.cli.resolve import UsageError
+from virtual_kubelet.errors import VirtualKubeletError
+from virtual_kubelet.providers import registry
+from virtual_kubelet.version import KUBERNETES_VERSION, __version__
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "run": "run a node (the default)",
+    "dev": "an embedded control plane and a node in one process, for trying things out",
+    "providers": "list the providers, or check that one is there",
+    "version": "print the version",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (default: that of the process) and return the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = words.pop(0) if words and words[0] in COMMANDS else "run"
+    handlers: dict[str, Callable[[list[str]], int]] = {
+        "run": _run,
+        "dev": _dev,
+        "providers": _providers,
+        "version": _version,
+    }
+    try:
+        return handlers[command](words)
+    except UsageError as error:
+        print(f"virtual-kubelet: {error}", file=sys.stderr)
+        return 2
+    except VirtualKubeletError as error:
+        print(f"virtual-kubelet: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        return 1
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print `message` and where to find help; exit with 2."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _parser(command: str, *, prog: str = "", epilog: str = "") -> Parser:
+    return Parser(
+        prog=prog or f"virtual-kubelet {command}",
+        description=COMMANDS[command],
+        epilog=epilog,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _run(words: list[str]) -> int:
+    listing = "\n".join(f"  {name:10} {text}" for name, text in COMMANDS.items())
+    parser = _parser("run", prog="virtual-kubelet", epilog=f"commands:\n{listing}")
+    parser.usage = "virtual-kubelet [COMMAND] [OPTIONS]"
+    parser.add_argument("--version", action="version", version=_version_text())
+    options.add_to(parser)
+    return run.run(_accepting_retired(parser, words), os.environ)
+
+
+def _accepting_retired(parser: Parser, words: list[str]) -> dict[str, object]:
+    """Parse, letting those flags of the Go original pass that have no meaning here, with a word about each."""
+    known, rest = parser.parse_known_args(words)
+    for word in rest:
+        flag = word.partition("=")[0]
+        if not (flag in options.RETIRED or flag.startswith(options.RETIRED_PREFIXES)):
+            parser.error(f"unrecognized argument: {word}")
+        print(f"virtual-kubelet: {flag} has no effect any more and is ignored", file=sys.stderr)
+    return vars(known)
+
+
+def _dev(words: list[str]) -> int:
+    parser = _parser("dev")
+    dev.add_arguments(parser)
+    return dev.run(parser.parse_args(words), os.environ)
+
+
+def _providers(words: list[str]) -> int:
+    parser = _parser("providers")
+    parser.add_argument("name", nargs="?", help="look for this one")
+    wanted = parser.parse_args(words).name
+    if wanted and wanted not in registry.names():
+        print("no such provider", file=sys.stderr)
+        return 1
+    print("\n".join([wanted] if wanted else registry.names()))
+    return 0
+
+
+def _version(words: list[str]) -> int:
+    _parser("version").parse_args(words)
+    print(_version_text())
+    return 0
+
+
+def _version_text() -> str:
+    return f"virtual-kubelet {__version__} (behaves as a kubelet of Kubernetes {KUBERNETES_VERSION})"

@@ -1,0 +1,96 @@
+"""From the text of a flag, a variable or a file to a value. Every error says what would have been right."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from virtual_kubelet.errors import ConfigError
+from virtual_kubelet.settings import TaintSetting
+
+__all__ = ["boolean", "duration", "integer", "key_values", "number", "taint", "text", "texts"]
+
+TRUE = {"1", "t", "true", "yes", "on"}
+FALSE = {"0", "f", "false", "no", "off", ""}
+UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+
+
+def text(value: Any) -> str:
+    """Return a string as it is."""
+    if not isinstance(value, str):
+        raise ConfigError(f"{value!r} is not a string; put it in quotes")
+    return value
+
+
+def boolean(value: Any) -> bool:
+    """Read true or false; "" is false."""
+    word = str(value).lower()
+    if word in TRUE:
+        return True
+    if word in FALSE:
+        return False
+    raise ConfigError(f'"{value}" is neither true nor false')
+
+
+def integer(value: Any) -> int:
+    """Read a whole number."""
+    try:
+        return int(str(value))
+    except ValueError as error:
+        raise ConfigError(f'"{value}" is not a whole number') from error
+
+
+def number(value: Any) -> float:
+    """Read a number."""
+    try:
+        result = float(str(value))
+    except ValueError as error:
+        raise ConfigError(f'"{value}" is not a number') from error
+    if result != result or result in {float("inf"), float("-inf")}:
+        raise ConfigError(f'"{value}" is not a finite number')
+    return result
+
+
+def duration(value: Any) -> float:
+    """Read a duration as Go writes it (`1m30s`, `500ms`), or a plain number of seconds. Return seconds."""
+    word = str(value).strip()
+    try:
+        seconds = float(word)
+    except ValueError:
+        seconds = _go_duration(word)
+    if not 0 <= seconds < float("inf"):
+        raise ConfigError(f'"{value}" is not a duration; write for example 30s, 1m30s or 500ms')
+    return seconds
+
+
+def _go_duration(word: str) -> float:
+    if not word or DURATION.sub("", word):
+        raise ConfigError(f'"{word}" is not a duration; write for example 30s, 1m30s or 500ms')
+    return sum(float(amount) * UNITS[unit] for amount, unit in DURATION.findall(word))
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """Read a list: of a file, or comma-separated."""
+    items = value if isinstance(value, list) else str(value).split(",")
+    return tuple(str(item).strip() for item in items if str(item).strip())
+
+
+def key_values(value: Any) -> dict[str, str]:
+    """Read `key=value,key2=value2`, or a table of a file."""
+    if isinstance(value, dict):
+        return {str(key): str(item) for key, item in value.items()}
+    result = {}
+    for pair in texts(value):
+        key, equals, item = pair.partition("=")
+        if not equals or not key:
+            raise ConfigError(f'"{pair}" is not a label; write KEY=VALUE')
+        result[key] = item
+    return result
+
+
+def taint(value: Any) -> TaintSetting:
+    """Read `KEY[=VALUE][:EFFECT]`."""
+    head, _, effect = str(value).partition(":")
+    key, _, item = head.partition("=")
+    return TaintSetting(key=key.strip(), value=item, effect=effect or "NoSchedule")
