@@ -53,7 +53,13 @@ GROUPS = (CLUSTER, NODE, PODS, SERVER, PROCESS)
 _SECONDS = "DURATION"
 OPTIONS: tuple[Option, ...] = (
     Option(
-        "kubeconfig", values.text, CLUSTER, "kubeconfig file", "~/.kube/config, else in-cluster", ("KUBECONFIG",), "FILE"
+        "kubeconfig",
+        values.text,
+        CLUSTER,
+        "kubeconfig file",
+        "~/.kube/config, else in-cluster",
+        ("KUBECONFIG",),
+        "FILE",
     ),
     Option("namespace", values.text, CLUSTER, "serve only the pods of this namespace", "all"),
     Option("kube-api-qps", values.number, CLUSTER, "requests a second to the API server; 0: no limit", "50"),
@@ -66,9 +72,19 @@ OPTIONS: tuple[Option, ...] = (
         "0",
         metavar=_SECONDS,
     ),
-    Option("nodename", values.text, NODE, "name of the node", "virtual-kubelet", ("DEFAULT_NODE_NAME",), "NAME"),
+    Option(
+        "nodename", values.text, NODE, "name of the node", "virtual-kubelet", ("DEFAULT_NODE_NAME",), "NAME"
+    ),
     Option("os", values.text, NODE, "operating system of the node: Linux or Windows", "Linux"),
-    Option("node-ip", values.text, NODE, "the node's internal address", "found by itself", ("VKUBELET_POD_IP",), "IP"),
+    Option(
+        "node-ip",
+        values.text,
+        NODE,
+        "the node's internal address",
+        "found by itself",
+        ("VKUBELET_POD_IP",),
+        "IP",
+    ),
     Option("node-labels", values.key_values, NODE, "more labels for the node", metavar="KEY=VALUE,..."),
     Option(
         "taint",
@@ -80,14 +96,27 @@ OPTIONS: tuple[Option, ...] = (
         repeatable=True,
     ),
     Option("disable-taint", values.boolean, NODE, "no taint at all", "false"),
-    Option("not-ready-on-stop", values.boolean, NODE, "report the node not ready when the agent stops", "false"),
+    Option(
+        "not-ready-on-stop", values.boolean, NODE, "report the node not ready when the agent stops", "false"
+    ),
     Option("cluster-domain", values.text, NODE, "DNS domain of the cluster", "cluster.local"),
     Option("cluster-dns", values.texts, NODE, "addresses of the cluster's DNS servers", metavar="IP,..."),
-    Option("provider", values.text, PODS, "what runs the pods; `virtual-kubelet providers` lists them", metavar="NAME"),
+    Option(
+        "provider",
+        values.text,
+        PODS,
+        "what runs the pods; `virtual-kubelet providers` lists them",
+        metavar="NAME",
+    ),
     Option("provider-config", values.text, PODS, "the provider's own configuration file", metavar="FILE"),
     Option("pod-sync-workers", values.integer, PODS, "pods that are worked on at once", "10"),
     Option(
-        "full-resync-period", values.duration, PODS, "each pod is looked at again after so long", "1m", metavar=_SECONDS
+        "full-resync-period",
+        values.duration,
+        PODS,
+        "each pod is looked at again after so long",
+        "1m",
+        metavar=_SECONDS,
     ),
     Option(
         "provider-sync-period",
@@ -108,7 +137,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("address", values.text, SERVER, "address to listen on", "all", metavar="IP"),
     Option("port", values.integer, SERVER, "port to listen on; 0: any free one", "10250", ("KUBELET_PORT",)),
     Option(
-        "tls-cert-file", values.text, SERVER, "serving certificate", "self-signed", ("APISERVER_CERT_LOCATION",), "FILE"
+        "tls-cert-file",
+        values.text,
+        SERVER,
+        "serving certificate",
+        "self-signed",
+        ("APISERVER_CERT_LOCATION",),
+        "FILE",
     ),
     Option("tls-private-key-file", values.text, SERVER, "its key", "", ("APISERVER_KEY_LOCATION",), "FILE"),
     Option(
@@ -127,8 +162,20 @@ OPTIONS: tuple[Option, ...] = (
         "ask the cluster for a serving certificate (a CSR that somebody has to approve), and renew it",
         "false",
     ),
-    Option("authorization-mode", values.text, SERVER, "Webhook (the cluster decides) or AlwaysAllow (trials)", "Webhook"),
-    Option("anonymous-auth", values.boolean, SERVER, "let callers in who do not say who they are (trials)", "false"),
+    Option(
+        "authorization-mode",
+        values.text,
+        SERVER,
+        "Webhook (the cluster decides) or AlwaysAllow (trials)",
+        "Webhook",
+    ),
+    Option(
+        "anonymous-auth",
+        values.boolean,
+        SERVER,
+        "let callers in who do not say who they are (trials)",
+        "false",
+    ),
     Option(
         "stream-idle-timeout",
         values.duration,
@@ -162,7 +209,9 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 # Flags of the Go original that have no meaning here: accepted, so that an old unit file starts.
-RETIRED = frozenset({"--enable-node-lease", "--trace-exporter", "--trace-service-name", "--trace-tag", "--trace-sample-rate"})
+RETIRED = frozenset(
+    {"--enable-node-lease", "--trace-exporter", "--trace-service-name", "--trace-tag", "--trace-sample-rate"}
+)
 RETIRED_PREFIXES = ("--klog.",)
 
 

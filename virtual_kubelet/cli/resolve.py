@@ -17,13 +17,12 @@ else:
 from virtual_kubelet.cli.options import OPTIONS, Option
 from virtual_kubelet.errors import ConfigError
 from virtual_kubelet.pure import names
+from virtual_kubelet.runtime import logs
 from virtual_kubelet.settings import DEFAULT_TAINT_KEY, Settings, TaintSetting
 
 __all__ = ["Invocation", "UsageError", "resolve"]
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
-LOG_LEVELS = ("debug", "info", "warning", "error")
-LOG_FORMATS = ("text", "json")
 
 
 class UsageError(ConfigError):
@@ -46,13 +45,15 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Invocation:
     given = _given(flags, environ)
     wanted = {option.key: given[option.key] for option in OPTIONS if option.key in given}
     logging = {
-        "log_level": _one_of(str(wanted.pop("log_level", "info")).lower(), LOG_LEVELS, "--log-level"),
-        "log_format": _one_of(str(wanted.pop("log_format", "text")).lower(), LOG_FORMATS, "--log-format"),
+        "log_level": _one_of(str(wanted.pop("log_level", "info")).lower(), tuple(logs.LEVELS), "--log-level"),
+        "log_format": _one_of(
+            str(wanted.pop("log_format", "text")).lower(), tuple(logs.FORMATS), "--log-format"
+        ),
     }
     provider_config = wanted.pop("provider_config", "")
     shutdown_timeout = wanted.pop("shutdown_timeout", Invocation.shutdown_timeout)
     wanted.pop("config", None)
-    wanted["taints"] = _taints(wanted.pop("taint", ()), wanted.pop("disable_taint", False), wanted, environ)
+    wanted["taints"] = _taints(wanted, environ)
     wanted["node_name"] = _node_name(wanted.pop("nodename", Settings.node_name))
     wanted["operating_system"] = str(wanted.pop("os", Settings.operating_system)).capitalize()
     wanted["kubeconfig"] = _kubeconfig(wanted.get("kubeconfig", ""), environ)
@@ -80,7 +81,11 @@ def _given(flags: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, An
 
 
 def _raw(
-    option: Option, flags: Mapping[str, Any], environ: Mapping[str, str], from_file: Mapping[str, Any], path: str
+    option: Option,
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    from_file: Mapping[str, Any],
+    path: str,
 ) -> tuple[Any, str]:
     if option.key in flags:
         return flags[option.key], f"--{option.flag}"
@@ -111,7 +116,9 @@ def _read_file(path: str) -> dict[str, Any]:
         raise ConfigError(f"config file {path} is not TOML: {error}") from error
     known = {option.flag for option in OPTIONS} - {"config"}
     if unknown := sorted(set(content) - known):
-        raise ConfigError(f"config file {path}: unknown setting {unknown[0]}; the names are those of the flags")
+        raise ConfigError(
+            f"config file {path}: unknown setting {unknown[0]}; the names are those of the flags"
+        )
     return content
 
 
@@ -121,10 +128,10 @@ def _one_of(value: str, allowed: tuple[str, ...], flag: str) -> str:
     return value
 
 
-def _taints(
-    given: tuple[TaintSetting, ...], disabled: bool, wanted: Mapping[str, Any], environ: Mapping[str, str]
-) -> tuple[TaintSetting, ...]:
-    if disabled:
+def _taints(wanted: dict[str, Any], environ: Mapping[str, str]) -> tuple[TaintSetting, ...]:
+    """Take the two options of taints out of `wanted`; return the taints."""
+    given: tuple[TaintSetting, ...] = wanted.pop("taint", ())
+    if wanted.pop("disable_taint", False):
         return ()
     if given:
         return given
@@ -140,7 +147,7 @@ def _taints(
 
 
 def _node_name(name: str) -> str:
-    if problems := names.dns1123_subdomain(name):
+    if problems := names.dns_subdomain(name):
         raise UsageError(f'--nodename: "{name}" cannot be the name of a node: {problems[0]}')
     return name
 
@@ -170,7 +177,8 @@ def _state_dir(given: str, node_name: str, environ: Mapping[str, str]) -> str:
         return str(Path(given).expanduser() / node_name)
     if os.geteuid() == 0:
         return f"/var/lib/virtual-kubelet/{node_name}"
-    base = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME", "/tmp")) / ".local" / "state")
-    return str(Path(base) / "virtual-kubelet" / node_name)
-
-
+    if base := environ.get("XDG_STATE_HOME"):
+        return str(Path(base) / "virtual-kubelet" / node_name)
+    if home := environ.get("HOME"):
+        return str(Path(home) / ".local" / "state" / "virtual-kubelet" / node_name)
+    raise ConfigError("no place for state: neither $HOME nor $XDG_STATE_HOME is set; set --state-dir")

@@ -11,12 +11,11 @@ import logging
 import os
 import signal
 import socket
-import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-from virtual_kubelet.runtime.threads import spawn
+from virtual_kubelet.runtime.threads import Thread, spawn
 
 __all__ = ["StopOnSignal"]
 
@@ -31,12 +30,12 @@ class StopOnSignal:
     def __init__(self, stop: Callable[[], Any]) -> None:
         self._stop = stop
         self._reader, self._writer = socket.socketpair()
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
         self._previous: dict[signal.Signals, Any] = {}
         self._previous_fd = -1
 
     def __enter__(self) -> None:
-        self._writer.setblocking(False)  # noqa: FBT003 - the socket module's own signature
+        self._writer.setblocking(False)
         self._previous_fd = signal.set_wakeup_fd(self._writer.fileno())
         self._previous = {number: signal.signal(number, _ignore) for number in SIGNALS}
         self._thread = spawn(self._listen, name="signals")
@@ -53,7 +52,7 @@ class StopOnSignal:
         self._reader.close()
 
     def _listen(self) -> None:
-        stopping: threading.Thread | None = None
+        stopping: Thread | None = None
         while number := self._reader.recv(1):
             name = signal.Signals(number[0]).name
             if number[0] not in SIGNALS:
@@ -68,5 +67,5 @@ class StopOnSignal:
             stopping.join()
 
 
-def _ignore(number: int, frame: FrameType | None) -> None:
+def _ignore(_number: int, _frame: FrameType | None) -> None:
     """Let the interpreter write the number to the socket: that it does only for signals that Python handles."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -47,7 +48,7 @@ def number(value: Any) -> float:
         result = float(str(value))
     except ValueError as error:
         raise ConfigError(f'"{value}" is not a number') from error
-    if result != result or result in {float("inf"), float("-inf")}:
+    if not math.isfinite(result):
         raise ConfigError(f'"{value}" is not a finite number')
     return result
 
