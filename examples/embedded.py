@@ -1,0 +1,85 @@
+"""A provider in one page, embedded in a plain threaded program.
+
+The provider runs each pod as a timer: it "works" for as long as the annotation `example/seconds` says, and then has
+succeeded. The program around it is its own master of threads, signals and logging.
+
+    python examples/embedded.py KUBECONFIG
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Any
+
+from virtual_kubelet.agent import VirtualKubelet
+from virtual_kubelet.settings import Settings
+
+Pod = dict[str, Any]
+
+
+class TimerProvider:
+    """The nine methods that every provider has; pods are plain dicts, as Kubernetes writes them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pods: dict[tuple[str, str], Pod] = {}
+        self._ends: dict[tuple[str, str], float] = {}
+
+    def create_pod(self, pod: Pod) -> None:
+        metadata = pod["metadata"]
+        seconds = float(metadata.get("annotations", {}).get("example/seconds", "1"))
+        with self._lock:
+            self._pods[metadata["namespace"], metadata["name"]] = pod
+            self._ends[metadata["namespace"], metadata["name"]] = time.monotonic() + seconds
+
+    def update_pod(self, pod: Pod) -> None:
+        metadata = pod["metadata"]
+        with self._lock:
+            self._pods[metadata["namespace"], metadata["name"]] = pod
+
+    def delete_pod(self, pod: Pod) -> None:
+        metadata = pod["metadata"]
+        with self._lock:
+            self._pods.pop((metadata["namespace"], metadata["name"]), None)
+
+    def get_pod(self, namespace: str, name: str) -> Pod | None:
+        with self._lock:
+            pod = self._pods.get((namespace, name))
+            if pod is None:
+                return None
+            over = time.monotonic() >= self._ends[namespace, name]
+        return {"metadata": pod["metadata"], "status": {"phase": "Succeeded" if over else "Running"}}
+
+    def get_pod_status(self, namespace: str, name: str) -> Any:
+        pod = self.get_pod(namespace, name)
+        return pod and pod["status"]
+
+    def get_pods(self) -> list[Pod]:
+        with self._lock:
+            keys = list(self._pods)
+        return [pod for pod in (self.get_pod(*key) for key in keys) if pod]
+
+    def capacity(self) -> dict[str, str]:
+        return {"cpu": "8", "memory": "16Gi", "pods": "100"}
+
+    def node_conditions(self) -> list[Any]:
+        return []
+
+    def operating_system(self) -> str:
+        return "Linux"
+
+
+def main(kubeconfig: str) -> None:
+    settings = Settings(
+        kubeconfig=kubeconfig, node_name="timers", provider_sync_period=1, port=0, address="127.0.0.1"
+    )
+    with VirtualKubelet(settings, TimerProvider()) as agent:
+        agent.wait_ready(timeout=30)
+        print("node timers is Ready; Enter ends the program, pods and node stay as they are", flush=True)
+        sys.stdin.readline()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
