@@ -11,16 +11,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Any
 
 from virtual_kubelet.agent import VirtualKubelet
+from virtual_kubelet.objects import Condition, Pod, PodStatus
 from virtual_kubelet.settings import Settings
-
-Pod = dict[str, Any]
 
 
 class TimerProvider:
-    """The nine methods that every provider has; pods are plain dicts, as Kubernetes writes them."""
+    """The nine methods that every provider has; pods are plain dicts, as Kubernetes writes them (`Pod` names their shape)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -52,9 +50,9 @@ class TimerProvider:
             over = time.monotonic() >= self._ends[namespace, name]
         return {"metadata": pod["metadata"], "status": {"phase": "Succeeded" if over else "Running"}}
 
-    def get_pod_status(self, namespace: str, name: str) -> Any:
+    def get_pod_status(self, namespace: str, name: str) -> PodStatus | None:
         pod = self.get_pod(namespace, name)
-        return pod and pod["status"]
+        return pod["status"] if pod else None
 
     def get_pods(self) -> list[Pod]:
         with self._lock:
@@ -64,7 +62,7 @@ class TimerProvider:
     def capacity(self) -> dict[str, str]:
         return {"cpu": "8", "memory": "16Gi", "pods": "100"}
 
-    def node_conditions(self) -> list[Any]:
+    def node_conditions(self) -> list[Condition]:
         return []
 
     def operating_system(self) -> str:
