@@ -1,0 +1,143 @@
+"""A whole cluster in one process: an embedded control plane and an agent with your provider.
+
+    from virtual_kubelet.testing import DevCluster
+
+    with DevCluster(MyProvider()) as cluster:
+        subprocess.run(["kubectl", "--kubeconfig", cluster.kubeconfig, "run", "web", "--image", "nginx"])
+
+It listens on loopback only, needs no root, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from virtual_kubelet.agent import VirtualKubelet
+from virtual_kubelet.devapi.server import ControlPlane
+from virtual_kubelet.kube import config
+from virtual_kubelet.kube.client import Client
+from virtual_kubelet.provider import Provider, Purging
+from virtual_kubelet.runtime.threads import Deadline
+from virtual_kubelet.settings import Settings
+
+__all__ = ["DevCluster"]
+
+LOOPBACK = "127.0.0.1"
+T = TypeVar("T")
+
+
+class DevCluster:
+    """A context manager: inside, the API server answers and the node is Ready.
+
+    `provider` is one, or a callable that makes one from the agent's `Settings`. `settings` change those
+    (`node_name="edge"`, `provider_sync_period=1`, ...). With `purge`, the provider's workloads are ended with the
+    cluster where it has that ability.
+    """
+
+    def __init__(
+        self,
+        provider: Provider | Callable[[Settings], Provider],
+        *,
+        port: int = 0,
+        purge: bool = True,
+        start_timeout: float = 30,
+        stop_timeout: float = 20,
+        **settings: Any,
+    ) -> None:
+        self._given = provider
+        self._purge = purge
+        self._start_timeout = start_timeout
+        self._stop_timeout = stop_timeout
+        self._changes = settings
+        self._directory = ""
+        self.control_plane = ControlPlane(address=LOOPBACK, port=port)
+        self._provider: Provider | None = None
+        self._agent: VirtualKubelet | None = None
+        self._client: Client | None = None
+
+    @property
+    def agent(self) -> VirtualKubelet:
+        """The agent; there once started."""
+        return _started(self._agent)
+
+    @property
+    def client(self) -> Client:
+        """A client of the API server with the administrator's rights; there once started."""
+        return _started(self._client)
+
+    @property
+    def url(self) -> str:
+        """Where the API server answers."""
+        return self.control_plane.url
+
+    @property
+    def kubeconfig(self) -> str:
+        """The path of a kubeconfig with the administrator's rights."""
+        return str(Path(self._directory) / "kubeconfig")
+
+    def start(self) -> None:
+        """Start everything and wait until the node is Ready."""
+        self._directory = tempfile.mkdtemp(prefix="virtual-kubelet-")
+        try:
+            self.control_plane.start()
+            self.control_plane.write_kubeconfig(self.kubeconfig)
+            self._client = Client(config.load(self.kubeconfig), qps=0)
+            settings = self._settings()
+            self._provider = self._given if isinstance(self._given, Provider) else self._given(settings)
+            self._agent = VirtualKubelet(settings, self._provider)
+            self._agent.start()
+            self._agent.wait_ready(self._start_timeout)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop everything; may be called again."""
+        deadline = Deadline(self._stop_timeout)
+        if self._agent is not None:
+            self._agent.stop(deadline.remaining())
+        if self._purge and isinstance(self._provider, Purging):
+            self._provider.purge()
+        if self._client is not None:
+            self._client.close()
+        self.control_plane.stop(deadline)
+        if self._directory:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    def __enter__(self) -> DevCluster:
+        """Start it."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop it."""
+        self.stop()
+
+    def _settings(self) -> Settings:
+        ca = Path(self._directory) / "kubelet-client-ca.pem"
+        ca.write_bytes(self.control_plane.kubelet_client_ca)
+        settings = Settings(
+            kubeconfig=self.kubeconfig,
+            node_ip=LOOPBACK,
+            address=LOOPBACK,
+            port=0,
+            client_ca_file=str(ca),
+            kube_api_qps=0,
+            startup_timeout=self._start_timeout,
+            state_dir=str(Path(self._directory) / "state"),
+        )
+        return replace(settings, **self._changes)
+
+
+def _started(part: T | None) -> T:
+    if part is None:
+        raise RuntimeError("the cluster has not been started: enter the context, or call start()")
+    return part
