@@ -1,0 +1,372 @@
+"""One client's connection: the handshake, then requests in turn, then perhaps an upgrade.
+
+    accepted -> handshake -> head <-> request at work -> (stream or upgrade) -> the end
+                   |          |
+                   +----------+-- while nothing comes: with the poller, on no thread
+
+Handshakes and heads are taken a step at a time, as bytes come, by the intake threads; so a slow peer costs a
+descriptor for ten seconds, and no thread. A whole head goes to a worker, which stays with the connection as
+long as requests follow each other closely.
+
+At any moment one thread, or the poller, has the connection; only `close` comes from elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import h11
+
+from virtual_kubelet.errors import ProviderError, RequestError
+from virtual_kubelet.runtime.clock import Clock
+from virtual_kubelet.web.accounting import Accounting
+from virtual_kubelet.web.answers import from_error
+from virtual_kubelet.web.exchange import Exchange, refusal
+from virtual_kubelet.web.limits import Limits
+from virtual_kubelet.web.messages import Handler, Response, Upgrade, text
+from virtual_kubelet.web.poller import Outcome, Poller
+from virtual_kubelet.web.pool import Pool
+from virtual_kubelet.web.registry import Phase, Registry
+from virtual_kubelet.web.streaming import ClientWatch, close_body
+from virtual_kubelet.web.transport import READ, Transport
+
+__all__ = ["Connection", "Shared", "TlsSource"]
+
+logger = logging.getLogger(__name__)
+
+LAST_READ = 2.0  # seconds for a client to take our last answer in, before its unread bytes cause a reset
+HTTP_TO_TLS = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+
+
+class TlsSource(Protocol):
+    """Where a connection's TLS context comes from; see `tls.ServerTls`."""
+
+    def context(self) -> ssl.SSLContext:
+        """Return the context for a new connection."""
+
+    def trust(self) -> object:
+        """Return a token that changes with the set of client CAs."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all connections of one server have in common."""
+
+    handler: Handler
+    limits: Limits
+    poller: Poller
+    intake: Pool
+    workers: Pool
+    registry: Registry
+    clock: Clock
+    accounting: Accounting
+    tls: TlsSource | None = None
+
+
+class Connection:
+    """A client. Made by the listener, which then calls `advance` on an intake thread."""
+
+    def __init__(self, sock: socket.socket, client: tuple[str, int], shared: Shared) -> None:
+        self._shared = shared
+        self._client = client
+        self._socket: socket.socket | None = sock  # until `advance` has wrapped it
+        self._transport = Transport(sock)
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=shared.limits.head)
+        self._certificate: bytes | None = None
+        self._trust: object = None
+        self._deadline = shared.clock.monotonic() + shared.limits.setup_time
+        self._shaken = shared.tls is None
+        self._served = 0
+        self._head_bytes = 0
+        self._cut: Callable[[], None] | None = None
+        self._streamed = False  # the thread that serves has left the pool's count
+
+    def close(self) -> None:
+        """End it at once; from any thread."""
+        cut = self._cut
+        self._transport.close()
+        if cut is not None:
+            cut()
+
+    # ------------------------------------------------------------------------------------------------------
+    # Handshake and head, in steps
+
+    def advance(self) -> None:
+        """Go on as far as the bytes that are here allow."""
+        self._guarded(self._step)
+
+    def _step(self) -> None:
+        if not self._shaken and not self._shake():
+            return
+        head = self._next_head()
+        if head is None:
+            self._park()
+        elif self._shared.registry.move(self, Phase.BUSY):
+            if not self._shared.workers.submit(lambda: self._guarded(self._serve, head)):
+                self._end()
+        else:
+            self._end()
+
+    def _guarded(self, step: Callable[..., None], *args: object) -> None:
+        """Run a step; whatever goes wrong in it ends this connection and nothing else."""
+        try:
+            step(*args)
+        except h11.RemoteProtocolError as error:
+            self._refuse(error.error_status_hint, str(error))
+        except RequestError as error:
+            self._refuse(error.status, error.message)
+        except (OSError, TimeoutError) as error:
+            logger.debug("%s: connection ended: %s", self._client[0], error)
+            self._end()
+        except Exception:
+            logger.exception("%s: connection ended by an error of ours", self._client[0])
+            self._end()
+
+    def _shake(self) -> bool:
+        tls = self._shared.tls
+        assert tls is not None
+        if self._socket is not None:
+            # On this thread and not in the listener's: the context may have to be made anew first.
+            self._trust, context = tls.trust(), tls.context()
+            plain, self._socket = self._socket, None
+            wrapped = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+            self._transport = Transport(wrapped)
+        try:
+            need = self._transport.handshake()
+        except ssl.SSLError as error:
+            if error.reason == "HTTP_REQUEST":
+                self._transport.send_below_tls(HTTP_TO_TLS)
+            raise
+        if need:
+            events = selectors.EVENT_READ if need == READ else selectors.EVENT_WRITE
+            self._shared.poller.wait(self._transport, events, self._woken, self._rest())
+            return False
+        self._shaken = True
+        self._certificate = self._transport.peer_certificate()
+        self._deadline = self._shared.clock.monotonic() + self._shared.limits.setup_time
+        return True
+
+    def _next_head(self) -> h11.Request | None:
+        """Return the next request's head, None when more bytes are needed."""
+        limits = self._shared.limits
+        bound = limits.anonymous_head if self._certificate is None else limits.head
+        while True:
+            event = self._http.next_event()
+            if isinstance(event, h11.Request):
+                self._head_bytes = 0
+                return event
+            if event is not h11.NEED_DATA:
+                raise ConnectionAbortedError("the client has ended the connection")
+            self._count_head(len(self._http.trailing_data[0]), bound)
+            data = self._transport.recv_nowait()
+            if data is None:
+                return None
+            self._http.receive_data(data)
+
+    def _count_head(self, size: int, bound: int) -> None:
+        if size > bound:
+            raise RequestError(431, "the request's head is too long")
+        if size and not self._head_bytes:
+            self._deadline = self._shared.clock.monotonic() + self._shared.limits.setup_time
+        self._head_bytes = size
+
+    def _park(self) -> None:
+        """Wait for the next bytes on no thread."""
+        if self._served and not self._head_bytes:
+            if not self._shared.registry.move(self, Phase.IDLE) or self._outdated():
+                self._end()
+                return
+            self._deadline = self._shared.clock.monotonic() + self._shared.limits.idle_time
+        self._shared.poller.wait(self._transport, selectors.EVENT_READ, self._woken, self._rest())
+
+    def _outdated(self) -> bool:
+        """Tell whether the client CAs have changed since this client was let in by them."""
+        tls = self._shared.tls
+        return tls is not None and self._certificate is not None and tls.trust() != self._trust
+
+    def _woken(self, outcome: Outcome) -> None:
+        if outcome is Outcome.STOPPED:
+            self._forget()
+        else:
+            step = self.advance if outcome is Outcome.READY else self._expired
+            if not self._shared.intake.submit(step):
+                self._forget()
+
+    def _expired(self) -> None:
+        if self._head_bytes:
+            self._refuse(408, "the request's head did not arrive in time")
+        else:
+            self._end()
+
+    def _rest(self) -> float:
+        return max(0.0, self._deadline - self._shared.clock.monotonic())
+
+    # ------------------------------------------------------------------------------------------------------
+    # Requests, on a worker's thread
+
+    def _serve(self, head: h11.Request) -> None:
+        following: h11.Request | None = head
+        while following is not None:
+            if not self._exchange(following):
+                self._end()
+                return
+            self._served += 1
+            self._http.start_next_cycle()
+            if self._streamed:
+                # This thread no longer counts among the workers: one that does has to go on.
+                self._streamed = False
+                self._step()
+                return
+            following = self._soon()
+        self._park()
+
+    def _soon(self) -> h11.Request | None:
+        """Return the next head if it comes at once."""
+        head = self._next_head()
+        if head is not None or self._shared.workers.crowded or self._shared.registry.closing:
+            return head
+        return self._next_head() if self._transport.wait_readable(self._shared.limits.linger) else None
+
+    def _exchange(self, head: h11.Request) -> bool:
+        """Serve one request; tell whether another may follow."""
+        exchange = Exchange(
+            self._http,
+            self._transport,
+            head,
+            client=self._client,
+            peer_certificate=self._certificate,
+            limits=self._shared.limits,
+            closing=lambda: self._shared.registry.closing or self._outdated(),
+        )
+        begin = self._shared.clock.monotonic()
+        answer: Response | Upgrade
+        try:
+            answer = self._shared.handler(exchange.request)
+        except Exception as error:  # noqa: BLE001 - the one place where a handler's failure becomes an answer
+            answer = from_error(error, exchange.request)
+        status = self._answer(exchange, answer)
+        seconds = self._shared.clock.monotonic() - begin
+        logger.debug(
+            "%s %s from %s: %d in %.3f s",
+            head.method.decode(),
+            exchange.request.path,
+            self._client[0],
+            status,
+            seconds,
+        )
+        self._shared.accounting.done(exchange.request, seconds, stream=self._streamed)
+        return exchange.reusable
+
+    def _answer(self, exchange: Exchange, answer: Response | Upgrade) -> int:
+        if isinstance(answer, Upgrade):
+            return self._upgrade(exchange, answer)
+        if isinstance(answer.body, bytes):
+            return self._whole(exchange, answer)
+        return self._pieces(exchange, answer)
+
+    def _whole(self, exchange: Exchange, answer: Response) -> int:
+        try:
+            exchange.send_whole(answer)
+        except h11.LocalProtocolError:
+            logger.exception("%s has an answer that is no HTTP", exchange.request.path)
+            if exchange.started:
+                raise
+            answer = text(500, "Internal Server Error")
+            exchange.send_whole(answer)
+        return answer.status
+
+    def _pieces(self, exchange: Exchange, answer: Response) -> int:
+        if not self._shared.registry.begin_stream(self, endless=answer.endless):
+            close_body(answer.body)
+            return self._whole(exchange, self._too_many())
+        self._shared.workers.detach()
+        self._streamed = True
+        self._cut = lambda: close_body(answer.body)
+        self._shared.accounting.stream(exchange.request, 1)
+        try:
+            self._send_pieces(exchange, answer)
+        finally:
+            self._cut = None
+            close_body(answer.body)
+            self._shared.accounting.stream(exchange.request, -1)
+        self._shared.registry.move(self, Phase.BUSY)
+        return answer.status
+
+    def _send_pieces(self, exchange: Exchange, answer: Response) -> None:
+        exchange.send_head(answer)
+        watch = ClientWatch(self._transport, self._shared.poller, self._shared.intake, self.close)
+        watch.start()
+        try:
+            if exchange.request.method != "HEAD" and not isinstance(answer.body, bytes):
+                for piece in answer.body:
+                    exchange.send_piece(piece)
+        except ProviderError as error:
+            # Too late for a status: an answer without its end tells the client.
+            raise ConnectionAbortedError(str(error)) from error
+        finally:
+            watch.stop()
+        exchange.send_end()
+
+    def _upgrade(self, exchange: Exchange, upgrade: Upgrade) -> int:
+        if not self._shared.registry.begin_stream(self, endless=True):
+            return self._whole(exchange, self._too_many())
+        try:
+            exchange.switch(upgrade)
+        except RequestError as error:
+            self._shared.registry.move(self, Phase.BUSY)
+            return self._whole(exchange, text(error.status, error.message))
+        self._shared.workers.detach()
+        self._streamed = True
+        self._shared.accounting.stream(exchange.request, 1)
+        try:
+            upgrade.run(self._transport)
+        finally:
+            self._transport.close()
+            self._shared.accounting.stream(exchange.request, -1)
+        return 101
+
+    def _too_many(self) -> Response:
+        if self._shared.registry.closing:
+            return text(503, "the server is shutting down")
+        logger.warning("refused a stream: %d are open, which is the limit", self._shared.limits.streams)
+        return text(503, "too many streams are open", {"Retry-After": "1"})
+
+    # ------------------------------------------------------------------------------------------------------
+    # The end
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer what was no request, and end."""
+        try:
+            if data := refusal(self._http, status, message):
+                self._transport.send(data, LAST_READ)
+        except (OSError, h11.LocalProtocolError):
+            pass  # it has gone
+        self._end()
+
+    def _end(self) -> None:
+        """Let the client take in our last bytes, then close: what it has sent unread would cause a reset."""
+        if self._transport.closed or not self._shared.registry.move(self, Phase.ENDING):
+            self._forget()
+            return
+        self._transport.finish()
+        self._deadline = self._shared.clock.monotonic() + LAST_READ
+        self._await_end()
+
+    def _await_end(self) -> None:
+        self._shared.poller.wait(self._transport, selectors.EVENT_READ, self._ending, self._rest())
+
+    def _ending(self, outcome: Outcome) -> None:
+        if outcome is Outcome.READY and self._transport.discard():
+            self._await_end()
+        else:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._transport.close()
+        self._shared.registry.remove(self)

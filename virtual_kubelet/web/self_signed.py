@@ -1,0 +1,157 @@
+"""A serving certificate that nobody has signed: for a node without another one, and until it gets one.
+
+The API server does not verify a kubelet's certificate unless told to (--kubelet-certificate-authority), so
+this is enough for logs and exec; kubectl users never see it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from virtual_kubelet.errors import ConfigError
+from virtual_kubelet.runtime.clock import SYSTEM, Clock
+from virtual_kubelet.web.tls import KeyPair
+
+__all__ = ["SelfSigned", "alternative_names", "self_signed"]
+
+logger = logging.getLogger(__name__)
+
+LIFE = dt.timedelta(days=365)
+RENEW_BEFORE = dt.timedelta(days=30)
+SKEW = dt.timedelta(hours=1)  # a peer's clock may be behind
+FILE = "kubelet-self-signed.pem"
+
+
+def self_signed(
+    names: Iterable[str],
+    addresses: Iterable[str] = (),
+    *,
+    common_name: str = "",
+    clock: Clock = SYSTEM,
+) -> KeyPair:
+    """Return a new ECDSA P-256 pair, valid for a year, for DNS `names` and IP `addresses`."""
+    names, addresses = list(names), list(addresses)
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, (common_name or names[0])[:64])])
+    now = dt.datetime.fromtimestamp(clock.now(), dt.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - SKEW)
+        .not_valid_after(now + LIFE)
+        .add_extension(alternative_names(names, addresses), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return KeyPair(
+        certificate.public_bytes(serialization.Encoding.PEM),
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+    )
+
+
+def alternative_names(names: Iterable[str], addresses: Iterable[str]) -> x509.SubjectAlternativeName:
+    """Return the subjectAltName extension; an address that is none counts as a name."""
+    general: list[x509.GeneralName] = []
+    for text in sorted({*names, *addresses}):
+        try:
+            general.append(x509.IPAddress(ipaddress.ip_address(text)))
+        except ValueError:
+            general.append(x509.DNSName(text))
+    return x509.SubjectAlternativeName(general)
+
+
+class SelfSigned:
+    """A `CertificateSource` that signs for itself, and again before the end or for other names.
+
+    With a directory the pair is kept there (mode 0600) and outlives the process; without, it lives in memory.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        names: Callable[[], Iterable[str]],
+        addresses: Callable[[], Iterable[str]],
+        *,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self._path = Path(directory) / FILE if directory else None
+        self._names = names
+        self._addresses = addresses
+        self._clock = clock
+        self._pair: KeyPair | None = None
+        self._covers: frozenset[str] = frozenset()
+        self._renew_at = 0.0
+
+    def current(self) -> KeyPair:
+        """Return the pair to show now."""
+        names, addresses = frozenset(self._names()), frozenset(self._addresses())
+        if self._pair is None:
+            self._take(self._load())
+        if self._pair is None or not self._fits(names | addresses):
+            self._take(self_signed(sorted(names), addresses, clock=self._clock))
+            self._store()
+        assert self._pair is not None
+        return self._pair
+
+    def _fits(self, wanted: frozenset[str]) -> bool:
+        return wanted <= self._covers and self._clock.now() < self._renew_at
+
+    def _take(self, pair: KeyPair | None) -> None:
+        if pair is None:
+            return
+        certificate = x509.load_pem_x509_certificate(pair.certificate)
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        self._covers = frozenset(str(name.value) for name in names)
+        self._renew_at = (certificate.not_valid_after_utc - RENEW_BEFORE).timestamp()
+        self._pair = pair
+
+    def _load(self) -> KeyPair | None:
+        if self._path is None:
+            return None
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(f"--state-dir: cannot read {self._path}: {error.strerror}") from error
+        key, marker, certificate = data.partition(b"-----BEGIN CERTIFICATE-----")
+        try:
+            x509.load_pem_x509_certificate(marker + certificate)
+            serialization.load_pem_private_key(key, None)
+        except (ValueError, TypeError):
+            logger.warning("%s is damaged and is made anew", self._path)
+            return None
+        return KeyPair(marker + certificate, key)
+
+    def _store(self) -> None:
+        if self._path is None or self._pair is None:
+            return
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=self._path.parent)  # mode 0600
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(self._pair.key + self._pair.certificate)
+            Path(name).replace(self._path)
+        except OSError as error:
+            raise ConfigError(
+                f"--state-dir: cannot keep the serving certificate in {self._path.parent}: {error.strerror}"
+            ) from error
