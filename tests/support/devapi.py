@@ -1,0 +1,136 @@
+"""A running embedded control plane, and a bare client for it that shows what is on the wire."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import urllib3
+
+from virtual_kubelet.devapi.server import ControlPlane
+from virtual_kubelet.runtime.threads import Deadline
+
+
+@contextlib.contextmanager
+def control_plane(**options):
+    plane = ControlPlane(**options)
+    plane.start()
+    try:
+        yield plane
+    finally:
+        plane.stop(Deadline(10))
+
+
+class Answer:
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = response.headers
+        self.data = response.data
+
+    @property
+    def json(self):
+        return json.loads(self.data)
+
+
+class Api:
+    """Requests with the administrator's token unless told otherwise."""
+
+    def __init__(self, plane, token=None, tmp=None):
+        config = plane.kubeconfig()
+        self.url = plane.url
+        self.token = config["users"][0]["user"]["token"] if token is None else token
+        self.pool = urllib3.PoolManager(
+            ca_cert_data=plane.ca.decode(), cert_reqs="CERT_REQUIRED", timeout=20, retries=False
+        )
+
+    def close(self):
+        self.pool.clear()
+
+    def request(self, method, path, body=None, content_type="application/json", headers=None, **options):
+        fields = dict(headers or {})
+        if self.token:
+            fields.setdefault("Authorization", f"Bearer {self.token}")
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        if body is not None:
+            fields["Content-Type"] = content_type
+        return self.pool.request(method, self.url + path, body=body, headers=fields, **options)
+
+    def __call__(self, method, path, body=None, **options):
+        return Answer(self.request(method, path, body, **options))
+
+    def get(self, path, **options):
+        return self("GET", path, **options)
+
+    def create(self, path, body, **options):
+        return self("POST", path, body, **options)
+
+    def update(self, path, body, **options):
+        return self("PUT", path, body, **options)
+
+    def delete(self, path, body=None, **options):
+        return self("DELETE", path, body, **options)
+
+    def merge(self, path, body, **options):
+        return self("PATCH", path, body, content_type="application/merge-patch+json", **options)
+
+    def strategic(self, path, body, **options):
+        return self("PATCH", path, body, content_type="application/strategic-merge-patch+json", **options)
+
+    def json_patch(self, path, body, **options):
+        return self("PATCH", path, body, content_type="application/json-patch+json", **options)
+
+    @contextlib.contextmanager
+    def watch(self, path, timeout=10, headers=None, **query):
+        query = {"watch": "1", **query}
+        text = "&".join(f"{key}={value}" for key, value in query.items())
+        response = self.request(
+            "GET",
+            f"{path}?{text}",
+            headers=headers,
+            preload_content=False,
+            timeout=urllib3.Timeout(connect=timeout, read=timeout),
+        )
+        try:
+            yield Events(response)
+        finally:
+            response.close()
+
+
+class Events:
+    """Watch events, one by one."""
+
+    def __init__(self, response):
+        self.status = response.status
+        self._lines = self._read(response)
+
+    @staticmethod
+    def _read(response):
+        rest = b""
+        for piece in response.stream(65536, decode_content=False):
+            rest += piece
+            *lines, rest = rest.split(b"\n")
+            for line in lines:
+                yield json.loads(line)
+
+    def next(self):
+        event = next(self._lines)
+        return event["type"], event["object"]
+
+    def rest(self):
+        return [(event["type"], event["object"]) for event in self._lines]
+
+
+def pod(name="web", **changes):
+    spec = {"containers": [{"name": "main", "image": "nginx"}], **changes.pop("spec", {})}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, **changes.pop("metadata", {})},
+        "spec": spec,
+        **changes,
+    }
+
+
+def node(name="n1", **changes):
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, **changes}

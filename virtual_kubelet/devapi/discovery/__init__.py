@@ -1,0 +1,3 @@
+"""What the server says of itself: discovery, OpenAPI."""
+
+from __future__ import annotations

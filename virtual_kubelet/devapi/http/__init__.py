@@ -1,0 +1,3 @@
+"""From HTTP requests to verbs, and from their results to answers."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""The kinds of objects that the server holds, and what creating and changing each of them means."""
+
+from __future__ import annotations

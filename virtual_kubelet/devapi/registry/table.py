@@ -1,0 +1,98 @@
+"""The table of all kinds."""
+
+from __future__ import annotations
+
+from virtual_kubelet.devapi.registry.events import EventStrategy
+from virtual_kubelet.devapi.registry.kinds import Kind, Kinds, Subresource
+from virtual_kubelet.devapi.registry.leases import LeaseStrategy
+from virtual_kubelet.devapi.registry.namespaces import FinalizeRules, NamespaceStrategy
+from virtual_kubelet.devapi.registry.nodes import NodeStatusRules, NodeStrategy
+from virtual_kubelet.devapi.registry.pods import (
+    EphemeralContainersRules,
+    PodStatusRules,
+    PodStrategy,
+    ResizeRules,
+)
+from virtual_kubelet.devapi.registry.strategy import StatusRules
+
+__all__ = ["KINDS"]
+
+CHANGE = ("get", "patch", "update")
+CONNECT = ("create", "get")
+
+KINDS = Kinds(
+    [
+        Kind("", "v1", "configmaps", "ConfigMap", short_names=("cm",)),
+        Kind("", "v1", "events", "Event", EventStrategy(), short_names=("ev",)),
+        Kind(
+            "",
+            "v1",
+            "namespaces",
+            "Namespace",
+            NamespaceStrategy(),
+            namespaced=False,
+            short_names=("ns",),
+            verbs=("create", "delete", "get", "list", "patch", "update", "watch"),
+            subresources=(
+                Subresource("finalize", ("update",), FinalizeRules()),
+                Subresource("status", CHANGE, StatusRules()),
+            ),
+        ),
+        Kind(
+            "",
+            "v1",
+            "nodes",
+            "Node",
+            NodeStrategy(),
+            namespaced=False,
+            short_names=("no",),
+            subresources=(
+                Subresource("proxy", CONNECT, kind="NodeProxyOptions"),
+                Subresource("status", CHANGE, NodeStatusRules()),
+            ),
+        ),
+        Kind(
+            "",
+            "v1",
+            "pods",
+            "Pod",
+            PodStrategy(),
+            short_names=("po",),
+            categories=("all",),
+            subresources=(
+                Subresource("attach", CONNECT, kind="PodAttachOptions"),
+                Subresource("binding", ("create",), kind="Binding"),
+                Subresource("ephemeralcontainers", CHANGE, EphemeralContainersRules()),
+                Subresource("eviction", ("create",), kind="Eviction", group="policy", version="v1"),
+                Subresource("exec", CONNECT, kind="PodExecOptions"),
+                Subresource("log", ("get",)),
+                Subresource("portforward", CONNECT, kind="PodPortForwardOptions"),
+                Subresource("resize", CHANGE, ResizeRules()),
+                Subresource("status", CHANGE, PodStatusRules()),
+            ),
+        ),
+        Kind("", "v1", "secrets", "Secret"),
+        Kind(
+            "",
+            "v1",
+            "serviceaccounts",
+            "ServiceAccount",
+            short_names=("sa",),
+            subresources=(
+                Subresource(
+                    "token", ("create",), kind="TokenRequest", group="authentication.k8s.io", version="v1"
+                ),
+            ),
+        ),
+        Kind(
+            "",
+            "v1",
+            "services",
+            "Service",
+            short_names=("svc",),
+            categories=("all",),
+            subresources=(Subresource("status", CHANGE, StatusRules()),),
+        ),
+        Kind("coordination.k8s.io", "v1", "leases", "Lease", LeaseStrategy()),
+    ]
+)

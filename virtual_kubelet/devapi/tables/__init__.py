@@ -1,0 +1,3 @@
+"""Objects as tables, for kubectl get."""
+
+from __future__ import annotations
