@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError, ProtocolError
 from virtual_kubelet import codec
 from virtual_kubelet.errors import ApiUnavailable
 from virtual_kubelet.kube.config import ApiAccess
-from virtual_kubelet.kube.failures import from_answer, no_answer, retry_after
+from virtual_kubelet.kube.failures import NONSENSE, from_answer, no_answer, retry_after
 from virtual_kubelet.kube.resources import Resource
 from virtual_kubelet.kube.transport import Transport
 from virtual_kubelet.kube.watch import Watch
@@ -272,7 +272,7 @@ class Client:
         call = _Call(method, path, query, body, content_type, limited, timeout, cancel)
         value = _decode(self._exchange(call).data, path)
         if not isinstance(value, dict):
-            raise ApiUnavailable(f"{call}: the answer is no JSON object")
+            raise ApiUnavailable(f"{call}: the answer is no JSON object", reason=NONSENSE)
         return value
 
     def _exchange(self, call: _Call) -> urllib3.BaseHTTPResponse:
@@ -388,4 +388,4 @@ def _decode(data: bytes, path: str) -> Any:
     try:
         return codec.loads(data) if data else {}
     except ValueError as error:
-        raise ApiUnavailable(f"{path}: the answer is not JSON") from error
+        raise ApiUnavailable(f"{path}: the answer is not JSON", reason=NONSENSE) from error

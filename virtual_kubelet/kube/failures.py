@@ -29,7 +29,13 @@ from virtual_kubelet.errors import (
     ApiUnavailable,
 )
 
-__all__ = ["NOT_TRUSTED", "from_answer", "from_status", "no_answer", "retry_after"]
+__all__ = ["NONSENSE", "NOT_TRUSTED", "NO_ANSWER", "from_answer", "from_status", "no_answer", "retry_after"]
+
+NO_ANSWER = "NoAnswer"
+"""The `reason` of an `ApiUnavailable` for a server that cannot be reached, or whose connection broke."""
+
+NONSENSE = "Nonsense"
+"""The `reason` of an error for an answer that cannot be understood."""
 
 NOT_TRUSTED = "NotTrusted"
 """The `reason` of an `ApiUnavailable` for a server whose certificate is refused: waiting will not help."""
@@ -98,7 +104,9 @@ def no_answer(error: HTTPError, host: str) -> ApiUnavailable:
             f"the API server {host} is not trusted: {cause.verify_message or 'certificate verify failed'}",
             reason=NOT_TRUSTED,
         )
-    return ApiUnavailable(f"the API server {host} cannot be reached: {_words(error, cause)}")
+    return ApiUnavailable(
+        f"the API server {host} cannot be reached: {_words(error, cause)}", reason=NO_ANSWER
+    )
 
 
 def _words(error: HTTPError, cause: BaseException) -> str:

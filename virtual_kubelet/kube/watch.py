@@ -12,7 +12,7 @@ from urllib3.exceptions import HTTPError
 
 from virtual_kubelet import codec
 from virtual_kubelet.errors import ApiUnavailable
-from virtual_kubelet.kube.failures import no_answer
+from virtual_kubelet.kube.failures import NO_ANSWER, NONSENSE, no_answer
 from virtual_kubelet.objects import JsonObject
 
 __all__ = ["LineSplitter", "Watch"]
@@ -102,7 +102,9 @@ class Watch:
                 raise _broken(error, self._host) from error
         except ValueError as error:
             if not self.closed:
-                raise ApiUnavailable(f"a watch of {self._host} carries no watch events: {error}") from error
+                raise ApiUnavailable(
+                    f"a watch of {self._host} carries no watch events: {error}", reason=NONSENSE
+                ) from error
         finally:
             with self._lock:
                 self._reading = False
@@ -121,7 +123,7 @@ class Watch:
 def _broken(error: Exception, host: str) -> ApiUnavailable:
     if isinstance(error, HTTPError):
         return no_answer(error, host)
-    return ApiUnavailable(f"the connection to the API server {host} broke: {error}")
+    return ApiUnavailable(f"the connection to the API server {host} broke: {error}", reason=NO_ANSWER)
 
 
 def _event(line: bytes) -> tuple[str, JsonObject]:
