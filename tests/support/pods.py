@@ -10,7 +10,7 @@ _numbers = itertools.count(1)
 def make_pod(name="web", namespace="default", *, uid=None, node="vk", status=None, metadata=None, **spec):
     """Return a bound pod with one container `main`, as an API server of v1.36 would hold it."""
     number = next(_numbers)
-    pod = {
+    return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
@@ -32,4 +32,3 @@ def make_pod(name="web", namespace="default", *, uid=None, node="vk", status=Non
         },
         "status": {"phase": "Pending", "qosClass": "BestEffort", **(status or {})},
     }
-    return pod

@@ -1,0 +1,147 @@
+"""Ending a pod in the provider: told once, then watched until it is gone.
+
+Used for graceful deletion, for pods that nobody wants any more, and for pods that are over in the API while they
+still run. "Gone" is absent or all terminated, by a word that is younger than our `delete_pod`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from virtual_kubelet import codec
+from virtual_kubelet.errors import NotFound, ProviderError
+from virtual_kubelet.node.provider_calls import ProviderCalls
+from virtual_kubelet.node.snapshot import Snapshot
+from virtual_kubelet.objects import Pod, pod_key
+from virtual_kubelet.pure.backoff import Backoff
+from virtual_kubelet.pure.pod_phase import all_terminated
+from virtual_kubelet.runtime.clock import SYSTEM, Clock
+
+__all__ = ["DEFAULT_GRACE", "MARGIN", "PodEndings", "Progress"]
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_GRACE = 30  # seconds, the API's own default
+MARGIN = 10.0  # seconds beyond the grace period for the backend to do what it was told
+POLL = Backoff(initial=0.2, maximum=2.0)
+POLL_PUSHING = Backoff(initial=5.0, maximum=10.0)  # in case a pushed word got lost
+
+
+class Progress(NamedTuple):
+    """How far the end of a pod is."""
+
+    gone: bool
+    overdue: bool  # the grace period and a margin have passed
+    delay: float  # seconds until the next look
+
+
+@dataclass(eq=False)
+class _Ending:
+    grace: int
+    order: int  # of our delete_pod: older words about the pod do not count
+    began: float  # monotonic
+    asked: int = 0
+    next_ask: float = 0.0  # monotonic
+
+
+class PodEndings:
+    """Pods that the provider was told to end. Safe from any thread; one thread at a time for one pod."""
+
+    def __init__(
+        self,
+        calls: ProviderCalls,
+        snapshot: Snapshot,
+        event: Callable[[Pod, str, str, str], None],
+        *,
+        pushing: bool,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self._calls = calls
+        self._snapshot = snapshot
+        self._event = event
+        self._poll = POLL_PUSHING if pushing else POLL
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._endings: dict[str, _Ending] = {}  # by UID, under the lock
+
+    def told(self, uid: str) -> bool:
+        """Whether the provider was told to end the pod."""
+        with self._lock:
+            return uid in self._endings
+
+    def forget(self, uid: str) -> None:
+        """Drop the memory of a pod; if it is still there, it will be told of again."""
+        with self._lock:
+            self._endings.pop(uid, None)
+
+    def end(self, pod: Pod, grace: int) -> Progress:
+        """Tell the provider to end `pod`, unless it was told this grace period or a shorter one; look.
+
+        Raises `ProviderError` when the provider does not take it: the pod is not being ended then.
+        """
+        uid = pod["metadata"]["uid"]
+        with self._lock:
+            ending = self._endings.get(uid)
+        if ending is None or grace < ending.grace:
+            ending = self._tell(pod, grace)
+        return self._look(pod, ending)
+
+    def insist(self, pod: Pod) -> Progress:
+        """Tell the provider once more, now without grace."""
+        self.forget(pod["metadata"]["uid"])
+        return self.end(pod, 0)
+
+    def _tell(self, pod: Pod, grace: int) -> _Ending:
+        metadata = pod["metadata"]
+        uid = metadata["uid"]
+        handed: Pod = codec.copy(pod)
+        handed["metadata"]["deletionGracePeriodSeconds"] = grace
+        order = self._snapshot.order()
+        with self._snapshot.holding(uid):
+            try:
+                self._calls.delete_pod(handed)
+            except NotFound:
+                self._snapshot.miss(pod_key(pod), uid, self._snapshot.order())
+            except ProviderError as error:
+                self._event(pod, "Warning", "ProviderDeleteFailed", str(error))
+                raise
+            else:
+                self._event(pod, "Normal", "ProviderDeleteSuccess", "Delete pod in provider successfully")
+        ending = _Ending(grace, order, self._clock.monotonic())
+        ending.next_ask = ending.began + self._poll.delay(1)
+        with self._lock:
+            self._endings[uid] = ending
+        return ending
+
+    def _look(self, pod: Pod, ending: _Ending) -> Progress:
+        if self._is_gone(pod, ending):
+            return Progress(gone=True, overdue=False, delay=0.0)
+        now = self._clock.monotonic()
+        deadline = ending.began + ending.grace + MARGIN
+        if now >= min(ending.next_ask, deadline):
+            self._ask(pod, ending)
+            if self._is_gone(pod, ending):
+                return Progress(gone=True, overdue=False, delay=0.0)
+        delay = max(0.0, min(ending.next_ask, deadline) - now)
+        return Progress(gone=False, overdue=now >= deadline, delay=delay)
+
+    def _ask(self, pod: Pod, ending: _Ending) -> None:
+        metadata = pod["metadata"]
+        ending.asked += 1
+        ending.next_ask = self._clock.monotonic() + self._poll.delay(ending.asked + 1)
+        try:
+            self._snapshot.ask(metadata["namespace"], metadata["name"], metadata["uid"])
+        except ProviderError as error:
+            # Asked again soon; the listing's own failure is what the log and /readyz show.
+            logger.debug("%s: the provider cannot be asked: %s", pod_key(pod), error)
+
+    def _is_gone(self, pod: Pod, ending: _Ending) -> bool:
+        uid = pod["metadata"]["uid"]
+        sighting = self._snapshot.of(pod_key(pod)).get(uid)
+        if sighting is None:
+            return self._snapshot.absent_since(uid) > ending.order
+        return sighting.order > ending.order and all_terminated(sighting.status)

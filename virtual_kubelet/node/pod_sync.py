@@ -1,0 +1,158 @@
+"""One look at one pod: level-triggered, by the table in `pure.pod_acts`.
+
+A look reads the newest pod from the informer's store and the newest word from the snapshot, does one thing, and
+reports. It is safe to repeat at any moment; whoever thinks that something may have changed asks for one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from virtual_kubelet.kube.store import Store
+from virtual_kubelet.node.pod_endings import PodEndings
+from virtual_kubelet.node.pod_launch import PodLaunch
+from virtual_kubelet.node.pod_look import Look
+from virtual_kubelet.node.pod_records import PodRecords
+from virtual_kubelet.node.pod_removal import PodRemoval
+from virtual_kubelet.node.snapshot import Snapshot
+from virtual_kubelet.node.status_writer import StatusWriter
+from virtual_kubelet.objects import Pod
+from virtual_kubelet.pure import pod_status, times
+from virtual_kubelet.pure.pod_acts import Act, Known, choose
+from virtual_kubelet.pure.pod_diff import changeable, changed_from, same
+from virtual_kubelet.pure.sightings import Sighting
+from virtual_kubelet.runtime.clock import SYSTEM, Clock
+
+__all__ = ["PodSync"]
+
+logger = logging.getLogger(__name__)
+
+
+class PodSync:
+    """Brings one pod of the provider in line with the API server, and its status back."""
+
+    def __init__(
+        self,
+        store: Store,
+        snapshot: Snapshot,
+        records: PodRecords,
+        endings: PodEndings,
+        launch: PodLaunch,
+        removal: PodRemoval,
+        writer: StatusWriter,
+        *,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self._store = store
+        self._snapshot = snapshot
+        self._records = records
+        self._endings = endings
+        self._launch = launch
+        self._removal = removal
+        self._writer = writer
+        self._clock = clock
+
+    def __call__(self, key: str) -> float | None:
+        """Look at `key`; return the seconds until the next look, None when there is nothing to wait for.
+
+        Raises `VirtualKubeletError` for what is to be tried again by the key's back-off.
+        """
+        if not self._snapshot.complete:
+            return None  # the first listing brings every key back
+        pod: Pod | None = self._store.get(key)
+        uid = pod["metadata"]["uid"] if pod else ""
+        sightings = self._snapshot.of(key)
+        strangers = {other: sighting for other, sighting in sightings.items() if other != uid}
+        alive = {u: s for u, s in strangers.items() if self._removal.unfinished(u, s)}
+        if pod is None:
+            return self._sweep(key, alive)
+        look = Look(key, pod, uid, self._records.of(key, uid), sightings.get(uid), strangers)
+        if look.mine is not None and self._snapshot.take_question(uid):
+            look = self._asked(look)
+        act = self._choose(look, strangers=bool(alive))
+        if act is Act.SWEEP:
+            delay = self._removal.sweep(key, alive, pod)
+            # Nothing is begun while another pod of this name still is in the provider.
+            return delay if delay is not None else 0.0
+        return self._do(act, look)
+
+    def needs_look(self, key: str, new: Pod) -> bool:
+        """Tell whether a change that the API server reported can lead to anything. Cheap: each write comes here."""
+        metadata = new["metadata"]
+        record = self._records.find(key, metadata["uid"])
+        if record is None:
+            return True
+        if record.settled and record.settled == metadata.get("resourceVersion"):
+            return False  # the echo of our own write
+        if record.handed is None or "deletionTimestamp" in metadata:
+            return True
+        if not same(changeable(new), record.handed):
+            return True
+        sighting = self._snapshot.of(key).get(metadata["uid"])
+        return sighting is None or self._writer.differs(new, sighting.status)
+
+    def _choose(self, look: Look, *, strangers: bool) -> Act:
+        record, pod = look.record, look.pod
+        refused = record.refused is not None and same(changeable(pod), record.refused)
+        known = Known(refused=refused, changed=look.mine is not None and self._changed(look, look.mine))
+        return choose(pod, look.mine.status if look.mine else None, strangers=strangers, known=known)
+
+    def _changed(self, look: Look, mine: Sighting) -> bool:
+        """Tell whether the pod differs from what the provider was last given, by us or before a restart."""
+        now = changeable(look.pod)
+        if look.record.handed is not None:
+            if same(now, look.record.handed):
+                look.record.handed = now  # the old one would keep the old pod in memory
+                return False
+            return True
+        if mine.whole is not None and changed_from(look.pod, mine.whole):
+            return True
+        look.record.handed = now
+        self._snapshot.note(look.key, look.uid)
+        return False
+
+    def _do(self, act: Act, look: Look) -> float | None:
+        if act is Act.DELETE:
+            return self._removal.delete(look)
+        if act is Act.STOP:
+            return self._removal.stop(look)
+        if act is Act.LOSE:
+            self._lose(look)
+        if act is Act.CREATE and self._launch.create(look):
+            self._report(look)
+        if act is Act.UPDATE:
+            try:
+                self._launch.update(look)
+            finally:
+                self._report(look)
+        if act is Act.REPORT:
+            self._report(look)
+        return None
+
+    def _report(self, look: Look) -> None:
+        """Write what the provider last said, which may be news since the look began."""
+        sighting = self._snapshot.of(look.key).get(look.uid)
+        if sighting is not None:
+            self._writer.write(look.pod, sighting.status, look.record)
+
+    def _lose(self, look: Look) -> None:
+        """Report a pod that had started and is not in the provider any more, after asking for it by name."""
+        look = self._asked(look)
+        if look.mine is not None:
+            self._report(look)
+            return
+        logger.warning("%s: lost: it had started and the provider no longer has it", look.key)
+        self._writer.write(look.pod, pod_status.lost(look.pod, times.rfc3339(self._clock.now())), look.record)
+
+    def _asked(self, look: Look) -> Look:
+        metadata = look.pod["metadata"]
+        self._snapshot.ask(metadata["namespace"], metadata["name"], look.uid)
+        mine = self._snapshot.of(look.key).get(look.uid)
+        return Look(look.key, look.pod, look.uid, look.record, mine, look.strangers)
+
+    def _sweep(self, key: str, alive: Mapping[str, Sighting]) -> float | None:
+        delay = self._removal.sweep(key, alive, None) if alive else None
+        for uid in self._records.keep_only(key, self._snapshot.of(key).keys()):
+            self._endings.forget(uid)
+        return delay

@@ -1,0 +1,102 @@
+"""Writing a pod's status to the API server: one patch, with the pod's UID, only where something differs.
+
+A pod's key is with one worker at a time, so one write a pod is in flight, and each is computed from the newest
+status: newer ones replace older ones before they are sent, not after. The answer goes into the informer's store, so
+that the next look sees it whether or not the watch has caught up.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from virtual_kubelet.errors import ApiConflict, ApiInvalid, ApiNotFound
+from virtual_kubelet.kube.client import Client
+from virtual_kubelet.kube.informer import Informer
+from virtual_kubelet.kube.resources import PODS
+from virtual_kubelet.node.pod_records import Record
+from virtual_kubelet.objects import JsonObject, Pod, PodStatus, pod_key
+from virtual_kubelet.pure import pod_status, times
+from virtual_kubelet.pure.status_patch import status_patch
+from virtual_kubelet.runtime.clock import SYSTEM, Clock
+from virtual_kubelet.runtime.metrics import Metrics
+
+__all__ = ["StatusWriter"]
+
+logger = logging.getLogger(__name__)
+
+
+class StatusWriter:
+    """Makes statuses whole and sends what differs. Safe from any thread; one thread at a time for one pod."""
+
+    def __init__(
+        self,
+        client: Client,
+        informer: Informer,
+        event: Callable[[Pod, str, str, str], None],
+        *,
+        host_ips: tuple[str, ...],
+        metrics: Metrics,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self._client = client
+        self._informer = informer
+        self._event = event
+        self._host_ips = host_ips
+        self._metrics = metrics
+        self._clock = clock
+
+    def differs(self, pod: Pod, reported: PodStatus) -> bool:
+        """Tell whether `write` would send anything."""
+        return status_patch(pod, self._complete(pod, reported)) is not None
+
+    def write(self, pod: Pod, reported: PodStatus, record: Record) -> None:
+        """Bring the API server's status of `pod` up to `reported`.
+
+        A pod that is gone or replaced is left alone, and so is a patch that the API server calls invalid,
+        until it or the pod changes. Raises `ApiError` for what may pass.
+        """
+        version = pod["metadata"].get("resourceVersion", "")
+        patch = status_patch(pod, self._complete(pod, reported))
+        if (
+            patch is None
+            or patch == record.rejected
+            or (patch == record.sent and version == record.sent_gave)
+        ):
+            record.settled = version
+            return
+        metadata = pod["metadata"]
+        try:
+            answer = self._client.patch(
+                PODS, metadata["name"], patch, metadata["namespace"], subresource="status"
+            )
+        except ApiNotFound:
+            self._count("gone")  # the watch will say so
+        except ApiConflict:
+            self._count("conflict")  # another pod has the name: the watch will say so
+        except ApiInvalid as error:
+            record.rejected = patch
+            record.settled = version
+            self._count("invalid")
+            logger.warning("%s: the API server refuses the status: %s", pod_key(pod), error)
+            self._event(pod, "Warning", "FailedStatusUpdate", f"The API server refuses the status: {error}")
+        else:
+            record.sent = patch
+            record.settled = record.sent_gave = answer["metadata"].get("resourceVersion", "")
+            self._count("ok")
+            self._observe_start(pod, answer["status"])
+            self._informer.put(answer)
+
+    def _complete(self, pod: Pod, reported: PodStatus) -> PodStatus:
+        now = times.rfc3339(self._clock.now())
+        return pod_status.complete(pod, reported, host_ips=self._host_ips, now=now)
+
+    def _observe_start(self, before: Pod, after: JsonObject) -> None:
+        if after.get("phase") != "Running" or before.get("status", {}).get("phase") == "Running":
+            return
+        created = before["metadata"].get("creationTimestamp")
+        if created:
+            self._metrics.pod_start_sli.observe(max(0.0, self._clock.now() - times.parse(created)))
+
+    def _count(self, result: str) -> None:
+        self._metrics.status_patches.labels(result).inc()
