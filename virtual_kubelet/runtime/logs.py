@@ -34,7 +34,7 @@ _SECRET_KEY = re.compile(
     r"|clientkeydata|connectionstring)",
 )
 # ... except those that only say where a secret is, or how it is named.
-_PLAIN_KEY = re.compile(r"(file|path|name|dir|ref|url|uri|ttl|seconds|enabled|type)s?$")
+_PLAIN_KEY = re.compile(r"(file|path|name|dir|ref|url|uri|ttl|seconds|enabled|type|mode)s?$")
 _SECRET_TEXT = re.compile(
     r"(?P<scheme>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
     r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Limits"]
+__all__ = ["DEFAULT", "Limits"]
 
 
 @dataclass(frozen=True)
@@ -39,3 +39,6 @@ class Limits:
     linger: float = 0.1
     """How long a thread stays with a connection whose request it served: clients that send their next one
     soon need no hand-over between threads."""
+
+
+DEFAULT = Limits()

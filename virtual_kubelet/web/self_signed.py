@@ -7,10 +7,7 @@ this is enough for logs and exec; kubectl users never see it.
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -20,10 +17,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from virtual_kubelet.errors import ConfigError
+from virtual_kubelet.pure.subject_names import alternative_names, names_of
+from virtual_kubelet.runtime import files
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.web.tls import KeyPair
 
-__all__ = ["SelfSigned", "alternative_names", "self_signed"]
+__all__ = ["SelfSigned", "self_signed"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,15 +34,13 @@ FILE = "kubelet-self-signed.pem"
 
 def self_signed(
     names: Iterable[str],
-    addresses: Iterable[str] = (),
     *,
-    common_name: str = "",
     clock: Clock = SYSTEM,
 ) -> KeyPair:
-    """Return a new ECDSA P-256 pair, valid for a year, for DNS `names` and IP `addresses`."""
-    names, addresses = list(names), list(addresses)
+    """Return a new ECDSA P-256 pair, valid for a year, for `names`: DNS names and IP addresses."""
+    names = list(names)
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, (common_name or names[0])[:64])])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
     now = dt.datetime.fromtimestamp(clock.now(), dt.timezone.utc)
     certificate = (
         x509.CertificateBuilder()
@@ -53,7 +50,7 @@ def self_signed(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - SKEW)
         .not_valid_after(now + LIFE)
-        .add_extension(alternative_names(names, addresses), critical=False)
+        .add_extension(alternative_names(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
@@ -68,17 +65,6 @@ def self_signed(
     )
 
 
-def alternative_names(names: Iterable[str], addresses: Iterable[str]) -> x509.SubjectAlternativeName:
-    """Return the subjectAltName extension; an address that is none counts as a name."""
-    general: list[x509.GeneralName] = []
-    for text in sorted({*names, *addresses}):
-        try:
-            general.append(x509.IPAddress(ipaddress.ip_address(text)))
-        except ValueError:
-            general.append(x509.DNSName(text))
-    return x509.SubjectAlternativeName(general)
-
-
 class SelfSigned:
     """A `CertificateSource` that signs for itself, and again before the end or for other names.
 
@@ -89,13 +75,11 @@ class SelfSigned:
         self,
         directory: str,
         names: Callable[[], Iterable[str]],
-        addresses: Callable[[], Iterable[str]],
         *,
         clock: Clock = SYSTEM,
     ) -> None:
         self._path = Path(directory) / FILE if directory else None
         self._names = names
-        self._addresses = addresses
         self._clock = clock
         self._pair: KeyPair | None = None
         self._covers: frozenset[str] = frozenset()
@@ -103,11 +87,11 @@ class SelfSigned:
 
     def current(self) -> KeyPair:
         """Return the pair to show now."""
-        names, addresses = frozenset(self._names()), frozenset(self._addresses())
+        names = frozenset(self._names())
         if self._pair is None:
             self._take(self._load())
-        if self._pair is None or not self._fits(names | addresses):
-            self._take(self_signed(sorted(names), addresses, clock=self._clock))
+        if self._pair is None or not self._fits(names):
+            self._take(self_signed(sorted(names), clock=self._clock))
             self._store()
         assert self._pair is not None
         return self._pair
@@ -119,8 +103,7 @@ class SelfSigned:
         if pair is None:
             return
         certificate = x509.load_pem_x509_certificate(pair.certificate)
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        self._covers = frozenset(str(name.value) for name in names)
+        self._covers = names_of(certificate)
         self._renew_at = (certificate.not_valid_after_utc - RENEW_BEFORE).timestamp()
         self._pair = pair
 
@@ -146,11 +129,7 @@ class SelfSigned:
         if self._path is None or self._pair is None:
             return
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=self._path.parent)  # mode 0600
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(self._pair.key + self._pair.certificate)
-            Path(name).replace(self._path)
+            files.replace(self._path, self._pair.key + self._pair.certificate)
         except OSError as error:
             raise ConfigError(
                 f"--state-dir: cannot keep the serving certificate in {self._path.parent}: {error.strerror}"

@@ -19,7 +19,7 @@ from virtual_kubelet.runtime.metrics import Metrics
 from virtual_kubelet.runtime.threads import Deadline
 from virtual_kubelet.web.accounting import Accounting
 from virtual_kubelet.web.connection import Connection, Shared, TlsSource
-from virtual_kubelet.web.limits import Limits
+from virtual_kubelet.web.limits import DEFAULT, Limits
 from virtual_kubelet.web.messages import Handler
 from virtual_kubelet.web.poller import Outcome, Poller
 from virtual_kubelet.web.pool import Pool
@@ -49,7 +49,7 @@ class Server:
         port: int = 0,
         tls: TlsSource | None = None,
         name: str = "web",
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: Limits = DEFAULT,
         clock: Clock = SYSTEM,
         metrics: Metrics | None = None,
     ) -> None:

@@ -1,0 +1,152 @@
+"""The kubelet's servers as one service: what an agent makes, starts and stops.
+
+KubeletServer
+├── HTTPS on settings.port      api.build, every request by the guard
+├── plain on metrics_addr       api.build_plain, where it is set
+├── serving certificate         from files, else signed by the cluster, else by itself
+└── client CAs                  from a file, else the cluster's own
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from virtual_kubelet.errors import ConfigError
+from virtual_kubelet.kube.client import Client
+from virtual_kubelet.kubelet import api
+from virtual_kubelet.kubelet.authentication import Authentication
+from virtual_kubelet.kubelet.authorization import AlwaysAllow, Authorization, NodeAuthorization
+from virtual_kubelet.kubelet.client_ca import ClusterClientCa
+from virtual_kubelet.kubelet.guard import Guard
+from virtual_kubelet.kubelet.reviews import Reviews
+from virtual_kubelet.objects import NodeAddress
+from virtual_kubelet.runtime.services import Service, ServiceGroup
+from virtual_kubelet.runtime.threads import Deadline
+from virtual_kubelet.settings import Settings
+from virtual_kubelet.web.limits import DEFAULT, Limits
+from virtual_kubelet.web.self_signed import SelfSigned
+from virtual_kubelet.web.server import Server
+from virtual_kubelet.web.tls import CertificateSource, FileBytes, FilePair, ServerTls
+
+__all__ = ["KubeletServer", "split_address"]
+
+logger = logging.getLogger(__name__)
+
+Addresses = Callable[[], Iterable[NodeAddress]]
+
+
+class KubeletServer:
+    """The kubelet's API; a service.
+
+    `start` returns when the ports are bound, without waiting for the API server; it raises `ConfigError` when
+    a port is taken or a certificate file cannot be used. `stop` cuts streams at once and gives requests at
+    work until the deadline.
+    """
+
+    def __init__(
+        self, node: api.Node, client: Client, *, addresses: Addresses, limits: Limits = DEFAULT
+    ) -> None:
+        """Make it; nothing runs yet.
+
+        Args:
+            node: what the routes speak for.
+            client: for reviews, the client CAs and certificate requests.
+            addresses: the Node's `status.addresses` as they are now: asked whenever the certificate's names
+                are looked at, from any thread, so it must not wait.
+            limits: what clients are allowed.
+
+        Raises:
+            ConfigError: `metrics_addr` is no HOST:PORT.
+        """
+        settings = node.settings
+        self._settings = settings
+        services: list[Service] = []
+        client_ca: Callable[[], bytes | None]
+        if settings.client_ca_file:
+            client_ca = FileBytes(settings.client_ca_file, "--client-ca-file")
+        else:
+            client_ca = cluster_ca = ClusterClientCa(client, clock=node.clock)
+            services.append(cluster_ca)
+        certificates = _certificates(node, addresses)
+        self._server = Server(
+            api.build(node, _guard(node, client)),
+            address=settings.address,
+            port=settings.port,
+            tls=ServerTls(certificates, client_ca, clock=node.clock),
+            name="kubelet",
+            limits=limits,
+            clock=node.clock,
+            metrics=node.metrics,
+        )
+        services.append(self._server)
+        self._plain: Server | None = None
+        if settings.metrics_addr:
+            address, port = split_address(settings.metrics_addr)
+            self._plain = Server(
+                api.build_plain(node), address=address, port=port, name="metrics", clock=node.clock
+            )
+            services.append(self._plain)
+        self._group = ServiceGroup(services, clock=node.clock)
+
+    def start(self) -> None:
+        """Bind the ports and begin to serve."""
+        if self._settings.authorization_mode == "AlwaysAllow":
+            logger.warning(
+                "--authorization-mode AlwaysAllow: every known caller may do everything: for trials"
+            )
+        if self._settings.anonymous_auth:
+            logger.warning("--anonymous-auth: callers who show nothing are let in: for trials")
+        self._group.start()
+
+    def stop(self, deadline: Deadline) -> None:
+        """Stop serving."""
+        self._group.stop(deadline)
+
+    @property
+    def port(self) -> int:
+        """The HTTPS port: the real one, once started."""
+        return self._server.port
+
+    @property
+    def metrics_port(self) -> int:
+        """The plain listener's port, 0 where there is none."""
+        return self._plain.port if self._plain is not None else 0
+
+
+def _guard(node: api.Node, client: Client) -> Guard:
+    settings = node.settings
+    reviews = Reviews(client)
+    authorization: Authorization
+    if settings.authorization_mode == "AlwaysAllow":
+        authorization = AlwaysAllow()
+    elif settings.authorization_mode == "Webhook":
+        authorization = NodeAuthorization(reviews, settings.node_name, clock=node.clock)
+    else:
+        raise ConfigError(
+            f'--authorization-mode "{settings.authorization_mode}" is not known; use Webhook or AlwaysAllow'
+        )
+    return Guard(Authentication(reviews, anonymous=settings.anonymous_auth, clock=node.clock), authorization)
+
+
+def _certificates(node: api.Node, addresses: Addresses) -> CertificateSource:
+    settings = node.settings
+    if settings.tls_cert_file:
+        return FilePair(settings.tls_cert_file, settings.tls_private_key_file)
+    directory = str(Path(settings.state_dir) / "pki") if settings.state_dir else ""
+    return SelfSigned(directory, lambda: _names(settings, addresses()), clock=node.clock)
+
+
+def _names(settings: Settings, addresses: Iterable[NodeAddress]) -> set[str]:
+    """Return what the serving certificate has to be for: the node's name and every address."""
+    return {settings.node_name, *(item["address"] for item in addresses if item.get("address"))}
+
+
+def split_address(value: str) -> tuple[str, int]:
+    """Return host and port of `HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `PORT`; without a host it is loopback."""
+    host, _, port = value.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f'--metrics-addr "{value}" is not HOST:PORT, for example 127.0.0.1:9090')
+    return host or "127.0.0.1", int(port)

@@ -1,0 +1,84 @@
+"""Sends what a protocol core has queued, in the order in which it was queued, from any thread.
+
+A thread either waits for its turn, which is how a slow peer holds writers up, or leaves its bytes to the
+thread that is sending now. The reader of a connection does the latter: what it has to answer (a pong, a
+reset) must not make it wait behind output that the peer does not take.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Protocol
+
+__all__ = ["Carrier", "Outbox", "Queue"]
+
+MAX_ANSWERS = 65536  # bytes that the reader may leave to others; a peer that asks for more waits itself
+
+
+class Carrier(Protocol):
+    """What carries the bytes: a `Transport`, or something that looks like one."""
+
+    def recv(self, size: int, timeout: float | None) -> bytes:
+        """See `Transport.recv`."""
+
+    def send(self, data: bytes, timeout: float | None) -> None:
+        """See `Transport.send`."""
+
+    def close(self) -> None:
+        """See `Transport.close`."""
+
+
+class Queue(Protocol):
+    """The side of a protocol core that makes bytes."""
+
+    @property
+    def pending(self) -> int:
+        """How many bytes wait in `data_to_send`."""
+
+    def data_to_send(self) -> bytes:
+        """Take what is to be sent."""
+
+
+class Outbox:
+    """The way from a core to its carrier.
+
+    Args:
+        queue: the core.
+        lock: what guards the core; held for moments, never while sending.
+        carrier: where the bytes go.
+    """
+
+    def __init__(self, queue: Queue, lock: threading.Lock, carrier: Carrier) -> None:
+        self._queue = queue
+        self._lock = lock
+        self._carrier = carrier
+        self._sending = threading.Lock()  # held while bytes go out
+
+    def flush(self, timeout: float | None) -> bool:
+        """Send what is queued; waits for the peer, but not longer than `timeout` seconds for a single byte.
+
+        Returns whether anything was sent. Raises `OSError` when the peer has gone or is too slow.
+        """
+        return self._flush(timeout, wait=True)
+
+    def answer(self, timeout: float | None) -> bool:
+        """Send what is queued, or leave it to the thread that is sending now as long as it is little."""
+        return self._flush(timeout, wait=self._queue.pending > MAX_ANSWERS)
+
+    def _flush(self, timeout: float | None, *, wait: bool) -> bool:
+        sent = False
+        while self._sending.acquire(blocking=wait):
+            try:
+                with self._lock:
+                    data = self._queue.data_to_send()
+                if data:
+                    self._carrier.send(data, timeout)
+                    sent = True
+            finally:
+                self._sending.release()
+            # A thread that found the lock taken has left its bytes to us: look again. Not waiting this
+            # time: if the lock is taken, whoever holds it will look after us.
+            wait = False
+            if not self._queue.pending:
+                break
+        return sent
