@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from virtual_kubelet.errors import ApiError, ConfigError
-from virtual_kubelet.kube.client import APPLY, Client
+from virtual_kubelet.kube.client import APPLY_PATCH, Client
 from virtual_kubelet.kube.resources import Resource
 
 __all__ = ["Manifest", "apply", "key", "read"]
@@ -57,7 +57,7 @@ def apply(client: Client, item: Manifest) -> str:
             metadata["name"],
             item,
             namespace,
-            content_type=APPLY,
+            content_type=APPLY_PATCH,
             query={"fieldManager": FIELD_MANAGER, "force": "true"},
         )
     except ApiError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
@@ -9,6 +10,7 @@ from virtual_kubelet.errors import ApiError
 from virtual_kubelet.kube.client import Client
 from virtual_kubelet.kube.informer import Informer
 from virtual_kubelet.kube.resources import PODS
+from virtual_kubelet.kube.watch import ByteStream, LineSplitter
 from virtual_kubelet.objects import Pod, pod_key
 from virtual_kubelet.runtime.threads import Deadline, Thread, join_all, spawn
 
@@ -28,7 +30,7 @@ class Narrator:
         self._followed: set[tuple[str, str]] = set()
         self._written: set[str] = set()  # the keys of pods with a line of output
         self._threads: list[Thread] = []
-        self._streams: list[object] = []
+        self._streams: list[ByteStream] = []
         self._stopped = False
 
     def introduce(self, url: str, kubeconfig: str, provider: str) -> None:
@@ -97,8 +99,8 @@ class Narrator:
 
     def _follow(self, namespace: str, name: str, container: str) -> None:
         try:
-            stream = self._client.stream(
-                PODS, name, namespace, subresource="log", query=_log_query(container)
+            stream = self._client.stream_path(
+                PODS.path(namespace, name, "log"), query={"container": container, "follow": "true"}
             )
         except ApiError as error:
             print(f"log          {namespace}/{name}: {error}", flush=True)
@@ -108,22 +110,17 @@ class Narrator:
                 stream.close()
                 return
             self._streams.append(stream)
-        rest = b""
-        for data in stream:
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                print(f"{name} | {line.decode(errors='replace')}", flush=True)
-            if lines:
-                self._note_output(f"{namespace}/{name}")
+        splitter = LineSplitter()
+        with contextlib.suppress(ApiError):  # the pod's end, or ours, is told elsewhere
+            for data in stream:
+                for line in splitter.feed(data):
+                    print(f"{name} | {line.decode(errors='replace')}", flush=True)
+                    self._note_output(f"{namespace}/{name}")
 
     def _note_output(self, key: str) -> None:
         with self._changed:
             self._written.add(key)
             self._changed.notify_all()
-
-
-def _log_query(container: str) -> dict[str, str]:
-    return {"container": container, "follow": "true"}
 
 
 def _describe(pod: Pod) -> str:

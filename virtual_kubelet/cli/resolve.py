@@ -109,7 +109,7 @@ def _parse(option: Option, raw: Any, source: str) -> Any:
 def _read_file(path: str) -> dict[str, Any]:
     try:
         with Path(path).open("rb") as file:
-            content = tomllib.load(file)
+            content: dict[str, Any] = tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"config file {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -22,7 +22,7 @@ from virtual_kubelet.kube.config import ApiAccess
 from virtual_kubelet.kube.failures import NONSENSE, from_answer, no_answer, retry_after
 from virtual_kubelet.kube.resources import Resource
 from virtual_kubelet.kube.transport import Transport
-from virtual_kubelet.kube.watch import Watch
+from virtual_kubelet.kube.watch import ByteStream, Watch
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.pure.token_bucket import TokenBucket
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"  # server-side apply; JSON is YAML too
 
 Query = dict[str, str]
 
@@ -254,6 +255,13 @@ class Client:
             )
         )
         return Watch(response, self.host)
+
+    def stream_path(
+        self, path: str, *, query: Query | None = None, read_timeout: float = 660.0
+    ) -> ByteStream:
+        """Begin to read what is at `path` piece by piece, for example a log that is followed."""
+        call = _Call("GET", path, query, None, "application/json", True, read_timeout, None, stream=True)
+        return ByteStream(self._exchange(call), self.host)
 
     # -- how ------------------------------------------------------------------------------------------
 

@@ -1,10 +1,10 @@
-"""The stream of one watch: JSON lines out of HTTP chunks of any size."""
+"""Answers that come piece by piece: the bytes of a log, and the JSON lines of a watch."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import urllib3
@@ -15,7 +15,7 @@ from virtual_kubelet.errors import ApiUnavailable
 from virtual_kubelet.kube.failures import NO_ANSWER, NONSENSE, no_answer
 from virtual_kubelet.objects import JsonObject
 
-__all__ = ["LineSplitter", "Watch"]
+__all__ = ["ByteStream", "LineSplitter", "Watch"]
 
 READ_SIZE = 65536
 MAX_LINE = 32 * 1024 * 1024  # bytes; the API server's own limit for an object is about 3 MiB
@@ -50,11 +50,11 @@ class LineSplitter:
             raise ValueError(f"a line of more than {self._limit} bytes")
 
 
-class Watch:
-    """The events of a watch, as `(type, object)`; iterate in one thread, `close` from any.
+class ByteStream:
+    """The body of an answer that comes piece by piece; iterate in one thread, `close` from any.
 
-    Iteration ends when the server ends the watch, or by `close`. It raises `ApiUnavailable` when the connection
-    breaks, stays silent longer than the read timeout, or carries something that is no watch event.
+    Iteration ends at the end of the body, or by `close`. It raises `ApiUnavailable` when the connection breaks
+    or stays silent longer than the read timeout.
     """
 
     def __init__(self, response: urllib3.BaseHTTPResponse, host: str) -> None:
@@ -71,7 +71,7 @@ class Watch:
             return self._closed
 
     def close(self) -> None:
-        """End the watch; the thread that iterates leaves its wait at once."""
+        """End it; the thread that iterates leaves its wait at once."""
         with self._lock:
             if self._closed:
                 return
@@ -84,27 +84,23 @@ class Watch:
         with contextlib.suppress(ValueError, RuntimeError, OSError):
             self._response.shutdown()
 
-    def __iter__(self) -> Iterator[tuple[str, JsonObject]]:
+    def __iter__(self) -> Iterator[bytes]:
+        return self.pieces()
+
+    def pieces(self) -> Generator[bytes, None, None]:
+        """Yield the bytes as they come; closing the generator closes the stream."""
         with self._lock:
             if self._closed:
                 return
             self._reading = True
-        splitter = LineSplitter()
         try:
             for data in self._chunks():
-                for line in splitter.feed(data):
-                    if self.closed:  # what follows a shutdown may be noise
-                        return
-                    if line.strip():
-                        yield _event(line)
+                if self.closed:  # what follows a shutdown may be noise
+                    return
+                yield data
         except (HTTPError, OSError) as error:
             if not self.closed:
                 raise _broken(error, self._host) from error
-        except ValueError as error:
-            if not self.closed:
-                raise ApiUnavailable(
-                    f"a watch of {self._host} carries no watch events: {error}", reason=NONSENSE
-                ) from error
         finally:
             with self._lock:
                 self._reading = False
@@ -118,6 +114,42 @@ class Watch:
         # Without chunks `stream` waits until it has all it was asked for: an event would be late.
         while data := self._response.read1(READ_SIZE):
             yield data
+
+
+class Watch:
+    """The events of a watch, as `(type, object)`; iterate in one thread, `close` from any.
+
+    Iteration ends when the server ends the watch, or by `close`. It raises `ApiUnavailable` when the connection
+    breaks, stays silent longer than the read timeout, or carries something that is no watch event.
+    """
+
+    def __init__(self, response: urllib3.BaseHTTPResponse, host: str) -> None:
+        self._bytes = ByteStream(response, host)
+        self._host = host
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether it was closed or has come to its end."""
+        return self._bytes.closed
+
+    def close(self) -> None:
+        """End the watch; the thread that iterates leaves its wait at once."""
+        self._bytes.close()
+
+    def __iter__(self) -> Iterator[tuple[str, JsonObject]]:
+        splitter = LineSplitter()
+        with contextlib.closing(self._bytes.pieces()) as pieces:
+            for data in pieces:
+                try:
+                    events = [_event(line) for line in splitter.feed(data) if line.strip()]
+                except ValueError as error:
+                    raise ApiUnavailable(
+                        f"a watch of {self._host} carries no watch events: {error}", reason=NONSENSE
+                    ) from error
+                for event in events:
+                    if self.closed:
+                        return
+                    yield event
 
 
 def _broken(error: Exception, host: str) -> ApiUnavailable:

@@ -43,6 +43,7 @@ class DevCluster:
     def __init__(
         self,
         provider: Provider | Callable[[Settings], Provider],
+        /,
         *,
         port: int = 0,
         purge: bool = True,
@@ -89,7 +90,7 @@ class DevCluster:
             self.control_plane.write_kubeconfig(self.kubeconfig)
             self._client = Client(config.load(self.kubeconfig), qps=0)
             settings = self._settings()
-            self._provider = self._given if isinstance(self._given, Provider) else self._given(settings)
+            self._provider = self._given(settings) if callable(self._given) else self._given
             self._agent = VirtualKubelet(settings, self._provider)
             self._agent.start()
             self._agent.wait_ready(self._start_timeout)
