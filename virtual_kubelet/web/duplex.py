@@ -28,7 +28,8 @@ __all__ = ["Core", "Duplex", "Tasks"]
 logger = logging.getLogger(__name__)
 
 RECEIVE_SIZE = 65536  # bytes taken from the transport at once
-HEARTBEAT = 20.0  # seconds between signs of life while the reader waits for a consumer
+HANG_UP_CHECK = 0.5  # seconds between two looks for the peer's end while the reader waits for a consumer
+HEARTBEAT = 20.0  # seconds between signs of life meanwhile
 FAREWELL = 2.0  # seconds to tell the peer of its error
 
 E = TypeVar("E")
@@ -163,14 +164,19 @@ class Duplex(Generic[E]):
         return idle
 
     def _wait_for_room(self) -> bool:
-        """Wait until consumers have taken enough; False when they take nothing for the idle time."""
-        deadline = self._clock.monotonic() + self._idle_timeout
-        while not self._budget.wait_for_room(min(HEARTBEAT, self._idle_timeout)):
-            if self._clock.monotonic() >= deadline:
+        """Wait until consumers have taken enough; False when the peer goes, or they take nothing for long."""
+        began = heard = self._clock.monotonic()
+        while not self._budget.wait_for_room(min(HANG_UP_CHECK, self._idle_timeout)):
+            now = self._clock.monotonic()
+            if self._transport.hung_up():
+                return False  # nobody reads on to its end, so nobody else would notice
+            if now - began >= self._idle_timeout:
                 logger.info("a streaming connection's data was not taken for %g s", self._idle_timeout)
                 return False
-            self._tasks.on_silence()
-            self._answer()
+            if now - heard >= HEARTBEAT:
+                heard = now
+                self._tasks.on_silence()
+                self._answer()
         return True
 
     def _answer(self) -> None:

@@ -24,6 +24,9 @@ class Carrier(Protocol):
     def send(self, data: bytes, timeout: float | None) -> None:
         """See `Transport.send`."""
 
+    def hung_up(self) -> bool:
+        """See `Transport.hung_up`."""
+
     def close(self) -> None:
         """See `Transport.close`."""
 

@@ -21,6 +21,7 @@ __all__ = ["Transport"]
 
 PIECE = 65536  # bytes handed to OpenSSL at once: bounds how long a writer keeps the reader out
 READ, WRITE = select.POLLIN, select.POLLOUT
+HANG_UP = getattr(select, "POLLRDHUP", 0)  # the peer's end; a reset is reported unasked
 
 
 class Transport:
@@ -242,6 +243,15 @@ class Transport:
         poll = select.poll()
         poll.register(self._sock, event)
         return bool(poll.poll(None if timeout is None else timeout * 1000))
+
+    def hung_up(self) -> bool:
+        """Tell whether the connection has ended, also while bytes that the peer sent before wait unread."""
+        if not self.hold():
+            return True
+        try:
+            return self._poll(HANG_UP, 0)
+        finally:
+            self.release()
 
     # ------------------------------------------------------------------------------------------------------
     # The end

@@ -59,6 +59,10 @@ class WebSocketTunnel:
                 raise BrokenPipeError("the connection is closed") from error
         self._outbox.flush(timeout)
 
+    def hung_up(self) -> bool:
+        """Tell whether the connection has ended; see `Transport.hung_up`."""
+        return self._carrier.hung_up()
+
     def close(self) -> None:
         """Say goodbye if that goes without waiting, and end the connection; from any thread."""
         with self._lock:

@@ -166,6 +166,10 @@ class Session:
         """The ids of the streams that are not closed."""
         return frozenset(self._streams)
 
+    def is_open(self, stream_id: int) -> bool:
+        """Tell whether a stream is not closed, in at least one direction."""
+        return stream_id in self._streams
+
     def _on_syn_stream(self, frame: frames.SynStream, happened: list[Event]) -> None:
         headers = self._decompressor.decompress(frame.block)  # first: every block moves the zlib stream on
         stream_id = frame.stream_id

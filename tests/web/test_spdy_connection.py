@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+from support.streams import read_all, running, transports
+from support.waiting import eventually
+
+from virtual_kubelet.runtime.threads import spawn
+from virtual_kubelet.web.spdy_connection import SpdyConnection
+from virtual_kubelet.wire.spdy_frames import GoAway, Status
+from virtual_kubelet.wire.spdy_session import Role, SessionLimits
+
+HEADERS = (("streamtype", "data"),)
+
+
+class Server:
+    """Keeps the streams that a client opens."""
+
+    def __init__(self, transport, *, accept=True, **options):
+        self.accept = accept
+        self.streams = []
+        options.setdefault("idle_timeout", 30)
+        self.connection = SpdyConnection(transport, on_stream=self.on_stream, **options)
+
+    def on_stream(self, stream):
+        if self.accept:
+            stream.accept()
+        else:
+            stream.refuse()
+        self.streams.append(stream)
+
+
+def client_of(transport, **options):
+    options.setdefault("idle_timeout", 30)
+    return SpdyConnection(transport, role=Role.CLIENT, on_stream=lambda stream: stream.refuse(), **options)
+
+
+class Both:
+    def __init__(self, buffer=None, client=None, **options):
+        self.transports = transports(buffer)
+        near, far = self.transports.__enter__()
+        self.raw = far
+        self.server = Server(near, **options)
+        self.client = client_of(far, **(client or {}))
+        self.running = running(self.server.connection, self.client)
+
+    def __enter__(self):
+        self.running.__enter__()
+        return self.server, self.client
+
+    def __exit__(self, *error):
+        self.running.__exit__(*error)
+        self.transports.__exit__(*error)
+
+
+def test_bytes_both_ways_and_half_close():
+    with Both() as (server, client):
+        stream = client.open_stream(HEADERS)
+        (other,) = server.streams
+        assert other.headers == HEADERS
+        stream.write(b"question", end=True)
+        assert read_all(other) == b"question"
+        other.write(b"answer")
+        other.close_write()
+        other.close_write()
+        assert read_all(stream) == b"answer"
+        assert not other.closed
+        with pytest.raises(BrokenPipeError):
+            other.write(b"more")
+
+
+def test_megabytes_come_whole_through_small_buffers():
+    data = bytes(range(256)) * 8192  # 2 MiB
+    with Both(buffer=4096) as (server, client):
+        stream = client.open_stream(HEADERS)
+        thread = spawn(stream.write, data, name="writer")
+        got = []
+        while len(b"".join(got)) < len(data):
+            got.append(server.streams[0].read(100_000))
+        assert b"".join(got) == data
+        thread.join(10)
+
+
+def test_a_slow_consumer_holds_the_peer_up_and_nothing_grows():
+    with Both(buffer=4096) as (server, client):
+        stream = client.open_stream(HEADERS)
+        budget = server.connection._budget
+        budget._limit = 10_000
+        written = []
+
+        def write():
+            for _ in range(100):
+                stream.write(b"x" * 10_000)
+                written.append(10_000)
+
+        thread = spawn(write, name="writer")
+        eventually(lambda: budget.used >= 10_000)
+        assert budget.used <= 10_000 + 65536
+        assert thread.is_alive()
+        assert sum(written) < 1_000_000
+        received = 0
+        while received < 1_000_000:
+            received += len(server.streams[0].read())
+        thread.join(10)
+        assert budget.used == 0
+
+
+def test_the_peers_end_reaches_readers_writers_and_callbacks():
+    with Both() as (server, client):
+        client.open_stream(HEADERS)
+        (stream,) = server.streams
+        called = threading.Event()
+        stream.on_close(called.set)
+        ended = threading.Event()
+        server.connection.on_close(ended.set)
+        client.close()
+        assert stream.read() == b""
+        assert called.wait(10)
+        assert ended.wait(10)
+        assert stream.closed
+        assert server.connection.closed
+        with pytest.raises(BrokenPipeError):
+            stream.write(b"x")
+        late = threading.Event()
+        stream.on_close(late.set)
+        assert late.is_set()
+
+
+def test_a_reset_ends_one_stream_only():
+    with Both() as (server, client):
+        one, two = client.open_stream(HEADERS), client.open_stream(HEADERS)
+        one.reset()
+        eventually(lambda: server.streams[0].closed)
+        assert server.streams[0].read() == b""
+        with pytest.raises(BrokenPipeError):
+            server.streams[0].write(b"x")
+        server.streams[1].write(b"alive")
+        assert two.read() == b"alive"
+
+
+def test_a_refused_stream():
+    with Both(accept=False) as (_, client), pytest.raises(BrokenPipeError, match="refused"):
+        client.open_stream(HEADERS)
+
+
+def test_a_stream_that_nobody_answers():
+    with transports() as (near, _):
+        client = client_of(near)
+        with running(client), pytest.raises(TimeoutError):
+            client.open_stream(HEADERS, timeout=0.05)
+
+
+def test_too_many_streams():
+    with Both(limits=SessionLimits(max_streams=2)) as (server, client):
+        kept = [client.open_stream(HEADERS) for _ in range(2)]
+        with pytest.raises(BrokenPipeError):
+            client.open_stream(HEADERS)
+        assert len(server.streams) == 2
+        kept[0].close_write()
+        server.streams[0].close_write()
+        eventually(lambda: not server.connection.session.is_open(kept[0].id))
+        assert client.open_stream(HEADERS).id == 7
+
+
+def test_closed_streams_are_forgotten():
+    with Both() as (server, client):
+        for _ in range(20):
+            stream = client.open_stream(HEADERS)
+            stream.close_write()
+            server.streams[-1].close_write()
+            assert read_all(stream) == b""
+        eventually(lambda: not server.connection._streams and not client._streams)
+
+
+def test_idle_connections_are_closed():
+    with Both(idle_timeout=0.1) as (server, client):
+        client.open_stream(HEADERS)
+        assert server.streams[0].read() == b""
+        eventually(lambda: client.closed)
+
+
+def test_any_frame_resets_the_idle_time():
+    with Both(idle_timeout=0.3) as (server, client):
+        stream = client.open_stream(HEADERS)
+        pause = threading.Event()
+        for _ in range(10):
+            pause.wait(0.1)
+            client.duplex.send(client.session.ping)
+        assert not server.connection.closed
+        stream.write(b"still here")
+        assert server.streams[0].read() == b"still here"
+
+
+def test_output_alone_keeps_the_connection():
+    with Both(idle_timeout=0.3) as (server, client):
+        stream = client.open_stream(HEADERS)
+        pause = threading.Event()
+        for _ in range(10):
+            pause.wait(0.1)
+            server.streams[0].write(b".")
+        server.streams[0].close_write()
+        assert read_all(stream) == b"." * 10
+
+
+def test_go_away_with_no_stream_left_ends_the_connection():
+    with Both() as (server, client):
+        stream = client.open_stream(HEADERS)
+        client.go_away()
+        stream.write(b"still")
+        assert server.streams[0].read() == b"still"
+        stream.reset()
+        eventually(lambda: server.connection.closed)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"\xff" * 100, b"\x80\x03\0\1\0\0\0\x0e" + b"\0\0\0\1" * 3 + b"xx", b"\x80\x02" * 10],
+)
+def test_garbage_gets_a_go_away_and_an_end(garbage):
+    with transports() as (near, far):
+        server = Server(near)
+        with running(server.connection):
+            far.send(garbage)
+            answer = b""
+            while data := far.recv(1000, 10):
+                answer += data
+            assert answer == GoAway(0, Status.PROTOCOL_ERROR).serialize()
+            eventually(lambda: server.connection.closed)
+
+
+def test_pings_are_answered_while_a_writer_waits_for_the_client():
+    """The reader leaves its answers to the writer, and neither is lost."""
+    with transports(buffer=4096) as (near, far):
+        server = Server(near)
+        other = client_of(far)
+        with running(server.connection):
+            other.duplex.send(lambda: other.session.open_stream(HEADERS))
+            stream = eventually(lambda: server.streams and server.streams[0])
+            writer = spawn(stream.write, b"x" * 500_000, name="writer")
+            for _ in range(10):
+                other.duplex.send(other.session.ping)
+            events = []
+            while len(events) < 10 or writer.is_alive():
+                found = other.session.receive_data(far.recv(65536, 10))
+                events += [event for event in found if type(event).__name__ == "PongReceived"]
+            writer.join(10)
+            assert len(events) == 10
+
+
+def test_the_client_that_goes_while_nobody_takes_its_data_is_noticed():
+    with Both() as (server, client):
+        stream = client.open_stream(HEADERS)
+        server.connection._budget._limit = 1000
+        stream.write(b"x" * 2000)
+        stream.write(b"y" * 2000)
+        eventually(lambda: server.connection._budget._waiting)
+        client.close()
+        eventually(lambda: server.connection.closed)
+
+
+def test_data_that_nobody_takes_is_idle():
+    with Both(idle_timeout=0.2) as (server, client):
+        stream = client.open_stream(HEADERS)
+        server.connection._budget._limit = 1
+        stream.write(b"x" * 2000)
+        eventually(lambda: server.connection.closed)
+
+
+def test_waiting_for_the_peers_end():
+    with Both() as (server, client):
+        begun = threading.Event()
+
+        def finish():
+            begun.set()
+            server.connection.duplex.wait_ended(quiet=30)
+
+        thread = spawn(finish, name="finisher")
+        assert begun.wait(10)
+        client.close()
+        thread.join(10)
+        assert server.connection.closed
+
+
+def test_a_silent_peer_is_not_waited_for():
+    with Both() as (server, _):
+        server.connection.duplex.wait_ended(quiet=0.05)
+        eventually(lambda: server.connection.closed)
+
+
+def test_status_of_refusals():
+    with transports() as (near, far):
+        server = Server(near, accept=False)
+        client = client_of(far)
+        with running(server.connection):
+            client.duplex.send(lambda: client.session.open_stream(HEADERS))
+            (event,) = client.session.receive_data(far.recv(100, 10))
+            assert event.status == Status.REFUSED_STREAM
