@@ -207,13 +207,20 @@ class Reflector:
                 logger.warning("%s: a %s event without a name is ignored", self._name, kind)
                 continue
             elif kind in {"ADDED", "MODIFIED", "DELETED"}:
-                self._sink.changed(kind, self._sink.arrived(item))
+                self._take_in(kind, item)
             else:
                 logger.warning("%s: an event of the unknown type %s is ignored", self._name, kind)
                 continue
             version = (item.get("metadata") or {}).get("resourceVersion")
             if version:
                 self._state.saw(version)
+
+    def _take_in(self, kind: str, item: JsonObject) -> None:
+        try:
+            self._sink.changed(kind, self._sink.arrived(item))
+        except Exception:
+            # A transform or an index of the user's met an object that it cannot bear: this one only.
+            logger.exception("%s: %s is ignored", self._name, item["metadata"]["name"])
 
     # -- trouble --------------------------------------------------------------------------------------
 
