@@ -1,0 +1,128 @@
+"""Writing the Node object: registering it, and the three patches that keep it as we wish."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+
+from virtual_kubelet.errors import ApiAlreadyExists, ApiConflict, ApiForbidden
+from virtual_kubelet.kube.client import Client
+from virtual_kubelet.kube.resources import NODES
+from virtual_kubelet.objects import JsonObject, Node
+from virtual_kubelet.pure import node_object
+
+__all__ = ["NodeWriter"]
+
+logger = logging.getLogger(__name__)
+
+TRIES = 5
+TIMEOUT = 10.0  # seconds for one request
+
+Event = Callable[[Any, str, str, str], None]
+
+
+class NodeWriter:
+    """Brings one Node of the API server in line with what is wanted. For one thread at a time."""
+
+    def __init__(self, client: Client, name: str, event: Event) -> None:
+        self._client = client
+        self._name = name
+        self._event = event
+        self._refused: set[str] = set()  # what our rights do not allow; said once each
+        self._unmoved: JsonObject | None = None
+        """What remained of the last status patch after the server had taken it: not worth sending again."""
+
+    def read(self) -> Node:
+        """Return the node as it is now; raise `ApiNotFound` where there is none."""
+        return cast("Node", self._client.get(NODES, self._name, limited=False, timeout=TIMEOUT))
+
+    def register(self, wanted: Node) -> Node:
+        """Create the node; return the one that is there where somebody was faster."""
+        wanted = self._allowed(wanted)
+        try:
+            return self._create(wanted)
+        except ApiAlreadyExists:
+            return self.read()
+        except ApiForbidden as error:
+            if not self._give_up("NodeLabelsForbidden", wanted, error, labels=True):
+                raise
+        return self._create(self._allowed(wanted))
+
+    def bring(self, current: Node, wanted: Node) -> Node:
+        """Patch labels, annotations and spec where they differ; return the node as it is then."""
+        current = self._bring_metadata(current, self._allowed(wanted))
+        return self._bring_spec(current, wanted)
+
+    def report(self, current: Node, wanted: Node, *, heartbeat: bool) -> Node | None:
+        """Patch the status where it differs; return the answer, None when nothing was sent.
+
+        With `heartbeat`, differences in heartbeat times count too.
+        """
+        patch = node_object.status_patch(current, wanted)
+        if patch is None:
+            return None
+        idle = node_object.is_heartbeat_only(patch) or patch["status"] == self._unmoved
+        if idle and not heartbeat:
+            return None
+        answer = self._patch(patch, subresource="status")
+        rest = node_object.status_patch(answer, wanted)
+        self._unmoved = rest["status"] if rest else None
+        return answer
+
+    def _create(self, wanted: Node) -> Node:
+        body = node_object.registration(wanted)
+        return cast("Node", self._client.create(NODES, body, limited=False, timeout=TIMEOUT))
+
+    def _bring_metadata(self, current: Node, wanted: Node) -> Node:
+        patch = node_object.metadata_patch(current, wanted)
+        if patch is None:
+            return current
+        try:
+            return self._patch(patch)
+        except ApiForbidden as error:
+            if not self._give_up("NodeLabelsForbidden", wanted, error, labels=True):
+                return current
+        return self._bring_metadata(current, self._allowed(wanted))
+
+    def _bring_spec(self, current: Node, wanted: Node) -> Node:
+        if "spec" in self._refused:
+            return current
+        for attempt in range(1, TRIES + 1):
+            patch = node_object.spec_patch(current, wanted)
+            if patch is None:
+                return current
+            try:
+                return self._patch(patch)
+            except ApiConflict:
+                if attempt == TRIES:
+                    raise
+                current = self.read()
+            except ApiForbidden as error:
+                self._give_up("NodeTaintsForbidden", wanted, error)
+                return current
+        return current
+
+    def _patch(self, patch: JsonObject, subresource: str | None = None) -> Node:
+        answer = self._client.patch(
+            NODES, self._name, patch, subresource=subresource, limited=False, timeout=TIMEOUT
+        )
+        return cast("Node", answer)
+
+    def _allowed(self, wanted: Node) -> Node:
+        """Return `wanted` without labels that we were told not to set."""
+        if "labels" not in self._refused:
+            return wanted
+        labels = wanted["metadata"].get("labels") or {}
+        kept = {name: value for name, value in labels.items() if not node_object.forbidden_label(name)}
+        return {**wanted, "metadata": {**wanted["metadata"], "labels": kept}}
+
+    def _give_up(self, reason: str, node: Node, error: ApiForbidden, *, labels: bool = False) -> bool:
+        """Go on without what our identity may not do; return False when that was known already."""
+        what = "labels" if labels else "spec"
+        if what in self._refused:
+            return False
+        self._refused.add(what)
+        logger.warning("the node's %s cannot be kept as configured: %s", what, error)
+        self._event(node, "Warning", reason, f"The node's {what} cannot be kept as configured: {error}")
+        return True
