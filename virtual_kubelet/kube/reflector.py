@@ -156,7 +156,9 @@ class Reflector:
             # Items of a list come without these two; everything later may want to know what it has.
             item.setdefault("apiVersion", self._resource.api_version)
             item.setdefault("kind", self._resource.kind)
-            items.append(self._sink.arrived(item))
+            trimmed = self._trimmed(item)
+            if trimmed is not None:
+                items.append(trimmed)
         return items
 
     # -- watch ----------------------------------------------------------------------------------------
@@ -207,7 +209,9 @@ class Reflector:
                 logger.warning("%s: a %s event without a name is ignored", self._name, kind)
                 continue
             elif kind in {"ADDED", "MODIFIED", "DELETED"}:
-                self._take_in(kind, item)
+                trimmed = self._trimmed(item)
+                if trimmed is not None:
+                    self._sink.changed(kind, trimmed)
             else:
                 logger.warning("%s: an event of the unknown type %s is ignored", self._name, kind)
                 continue
@@ -215,12 +219,13 @@ class Reflector:
             if version:
                 self._state.saw(version)
 
-    def _take_in(self, kind: str, item: JsonObject) -> None:
+    def _trimmed(self, item: JsonObject) -> JsonObject | None:
         try:
-            self._sink.changed(kind, self._sink.arrived(item))
+            return self._sink.arrived(item)
         except Exception:
-            # A transform or an index of the user's met an object that it cannot bear: this one only.
+            # The user's transform met an object that it cannot bear: this one only is lost.
             logger.exception("%s: %s is ignored", self._name, item["metadata"]["name"])
+            return None
 
     # -- trouble --------------------------------------------------------------------------------------
 

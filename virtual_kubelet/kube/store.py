@@ -8,6 +8,7 @@ has removed is remembered for a while, so that no late answer brings it back.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,8 @@ Indexer: TypeAlias = Callable[[Any], Iterable[str]]
 Objects: TypeAlias = list[Any]
 Keys: TypeAlias = list[str]
 Added: TypeAlias = list[tuple[Callable[[str], None] | None, str]]  # what to call, and the index's new value
+
+logger = logging.getLogger(__name__)
 
 REMEMBERED = 4096  # removed objects
 
@@ -54,7 +57,7 @@ class _Index:
 
     def set(self, key: str, item: JsonObject) -> frozenset[str]:
         """File `item`; return the values that it did not have before."""
-        values = frozenset(self.function(item))
+        values = self._values_of(key, item)
         before = self.values.get(key, frozenset())
         for value in before - values:
             self._drop(key, value)
@@ -66,6 +69,14 @@ class _Index:
     def remove(self, key: str) -> None:
         for value in self.values.pop(key, frozenset()):
             self._drop(key, value)
+
+    def _values_of(self, key: str, item: JsonObject) -> frozenset[str]:
+        try:
+            return frozenset(self.function(item))
+        except Exception:
+            # An object of a form that the index does not know must not end the informer's thread.
+            logger.exception("%s cannot be indexed", key)
+            return frozenset()
 
     def _drop(self, key: str, value: str) -> None:
         bucket = self.buckets[value]

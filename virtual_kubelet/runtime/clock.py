@@ -107,6 +107,8 @@ class SteppedClock:
         with self._lock:
             self._elapsed += seconds
             due = [w for w in self._waiters if w.deadline is not None and w.deadline <= self._elapsed]
+            # They wait no longer, though they have yet to wake: the next `block_until` means their next wait.
+            self._waiters.difference_update(due)
         for waiter in due:
             # The waiter holds its condition from before it registered until it sleeps: whoever is on
             # the list has either gone to sleep by the time we get the lock, or has left again.
