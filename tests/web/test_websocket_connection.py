@@ -102,8 +102,8 @@ def test_diverted_channels():
         with running(server, client):
             client.channel(4).write(b"resize")
             eventually(lambda: taken == [b"resize"])
-            server.channel(0).abandon()
-            server.channel(1).abandon()
+            server.channel(0).discard()
+            server.channel(1).discard()
             assert server.channel(0).read() == b""
 
 

@@ -79,16 +79,18 @@ def test_text_and_garbage():
 def test_close_does_not_wait_for_a_peer_that_reads_nothing():
     with tunnels(buffer=4096) as (server, _):
         writer = spawn(_send_much, server, name="writer")
-        eventually(lambda: server._outbox._sending.locked())
+        eventually(server._outbox._sending.locked)
         server.close()
         writer.join(10)
         assert not writer.is_alive()
 
 
 def _send_much(tunnel):
-    with pytest.raises(BrokenPipeError):
+    try:
         while True:
             tunnel.send(bytes(100_000))
+    except BrokenPipeError:
+        pass
 
 
 def test_spdy_inside():

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from virtual_kubelet.kubelet import debug, health, logs, metrics, pods, stats
+from virtual_kubelet.kubelet import attach, debug, health, logs, metrics, pods, portforward, stats
+from virtual_kubelet.kubelet import exec as exec_
 from virtual_kubelet.kubelet.health import Check
 from virtual_kubelet.kubelet.source import PodSource
+from virtual_kubelet.kubelet.upgrades import Streaming
 from virtual_kubelet.provider import Provider
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.metrics import Metrics
@@ -40,6 +42,13 @@ def build(node: Node, guard: Guard | None) -> Router:
     _add_health(router, node)
     pods.add_routes(router, node.pods, node.provider)
     logs.add_routes(router, node.pods, node.provider, node.clock)
+    streaming = Streaming(
+        idle_timeout=node.settings.stream_idle_timeout,
+        creation_timeout=node.settings.stream_creation_timeout,
+    )
+    exec_.add_routes(router, node.pods, node.provider, streaming)
+    attach.add_routes(router, node.pods, node.provider, streaming)
+    portforward.add_routes(router, node.pods, node.provider, streaming)
     stats.add_routes(router, node.provider, node.settings.node_name)
     metrics.add_routes(router, node.metrics)
     debug.add_routes(router, node.settings)

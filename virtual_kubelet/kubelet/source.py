@@ -7,8 +7,9 @@ from typing import Protocol
 
 from virtual_kubelet.errors import RequestError
 from virtual_kubelet.objects import Pod
+from virtual_kubelet.web.messages import Request
 
-__all__ = ["PodSource", "container_names", "existing_container", "existing_pod"]
+__all__ = ["PodSource", "addressed_pod", "container_names", "existing_container", "existing_pod"]
 
 
 class PodSource(Protocol):
@@ -26,6 +27,15 @@ def existing_pod(pods: PodSource, namespace: str, name: str) -> Pod:
     pod = pods.get(f"{namespace}/{name}")
     if pod is None:
         raise RequestError(404, f'pod "{name}" does not exist')
+    return pod
+
+
+def addressed_pod(pods: PodSource, request: Request) -> Pod:
+    """Return the pod of a route; `RequestError` 404 where there is none, or `{uid}` means another one."""
+    pod = existing_pod(pods, request.route["namespace"], request.route["pod"])
+    uid = request.route.get("uid")
+    if uid and uid != pod.get("metadata", {}).get("uid"):
+        raise RequestError(404, f'pod "{request.route["pod"]}" with UID {uid} does not exist')
     return pod
 
 

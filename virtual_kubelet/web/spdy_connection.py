@@ -17,6 +17,7 @@ from virtual_kubelet.web.duplex import Duplex
 from virtual_kubelet.web.outbox import Carrier
 from virtual_kubelet.web.pipes import Budget, Pipe
 from virtual_kubelet.wire import spdy_events as events
+from virtual_kubelet.wire.protocol_errors import LocalProtocolError
 from virtual_kubelet.wire.spdy_frames import Status
 from virtual_kubelet.wire.spdy_headers import Headers
 from virtual_kubelet.wire.spdy_session import Role, Session, SessionLimits
@@ -52,6 +53,14 @@ class SpdyStream:
             pass
         self._connection.forget_closed(self)
         self.abandon()
+
+    def post_last(self, data: bytes) -> None:
+        """Send a few last bytes and close our side; on the reader's thread, in a callback."""
+        session = self._connection.session
+        try:
+            self._connection.duplex.post(partial(session.send_data, self.id, data, fin=True))
+        except BrokenPipeError:
+            pass  # nobody listens
 
     def read(self, size: int = 32768) -> bytes:
         """Wait for bytes; b"" when the peer has ended its side, reset the stream, or gone."""
@@ -100,6 +109,14 @@ class SpdyStream:
     def on_close(self, callback: Callable[[], None]) -> None:
         """Call `callback` once when the peer resets the stream or goes, or at once if it has."""
         self._gone.on_set(callback)
+
+    def forget(self, callback: Callable[[], None]) -> None:
+        """Take back what was given to `on_close`."""
+        self._gone.forget(callback)
+
+    def discard(self) -> None:
+        """Read no more: what is buffered and what may still come is dropped."""
+        self._pipe.close()
 
     def abandon(self) -> None:
         """Let readers, writers and callbacks know that the stream is over."""
@@ -180,6 +197,22 @@ class SpdyConnection:
             self.duplex.send(self.session.go_away)
         except BrokenPipeError:
             pass
+
+    def finish(self, last: Iterable[tuple[SpdyStream, bytes]]) -> None:
+        """Send each stream's last bytes and its end, and GOAWAY, at one go, as far as the peer still listens."""
+
+        def queue() -> None:
+            for stream, data in last:
+                try:
+                    self.session.send_data(stream.id, data, fin=True)
+                except LocalProtocolError:
+                    pass  # ended already, or reset by the peer
+            self.session.go_away()
+
+        try:
+            self.duplex.send(queue)
+        except BrokenPipeError:
+            pass  # it has gone
 
     def open_stream(self, headers: Iterable[tuple[str, str]], *, timeout: float = 30) -> SpdyStream:
         """Open a stream and wait until the peer accepts it.

@@ -63,8 +63,21 @@ class Channel:
             except BrokenPipeError:
                 pass  # so it is over anyhow
 
-    def abandon(self) -> None:
-        """Drop what is buffered; reads give b"" from now on."""
+    @property
+    def closed(self) -> bool:
+        """Whether the peer has gone."""
+        return self._connection.closed
+
+    def on_close(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once when the peer has gone, or at once if it has."""
+        self._connection.on_close(callback)
+
+    def forget(self, callback: Callable[[], None]) -> None:
+        """Take back what was given to `on_close`."""
+        self._connection.forget(callback)
+
+    def discard(self) -> None:
+        """Read no more: what is buffered and what may still come is dropped."""
         if self._pipe is not None:
             self._pipe.close()
 
