@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from virtual_kubelet.objects import Condition, Container, JsonObject, Node, NodeAddress, Pod, PodStatus
+from virtual_kubelet.pure.volumes import VolumeFile as File
 
 __all__ = [
     "Attaching",
@@ -309,15 +310,6 @@ class Purging(Protocol):
 
 # ---------------------------------------------------------------------------------------------------------
 # What a provider may ask of the agent
-
-
-@dataclass(frozen=True)
-class File:
-    """One file of a configMap, secret, projected or downwardAPI volume."""
-
-    content: bytes
-    mode: int  # permission bits, for example 0o644
-    secret: bool = False
 
 
 class PodContext(Protocol):
