@@ -157,13 +157,17 @@ class Connection:
         limits = self._shared.limits
         bound = limits.anonymous_head if self._certificate is None else limits.head
         while True:
+            buffered = len(self._http.trailing_data[0])
             event = self._http.next_event()
             if isinstance(event, h11.Request):
+                self._count_head(buffered - len(self._http.trailing_data[0]), bound)
                 self._head_bytes = 0
+                if event.http_version not in {b"1.1", b"1.0"}:
+                    raise RequestError(505, "HTTP Version Not Supported")
                 return event
             if event is not h11.NEED_DATA:
                 raise ConnectionAbortedError("the client has ended the connection")
-            self._count_head(len(self._http.trailing_data[0]), bound)
+            self._count_head(buffered, bound)
             data = self._transport.recv_nowait()
             if data is None:
                 return None
@@ -264,21 +268,21 @@ class Connection:
         return exchange.reusable
 
     def _answer(self, exchange: Exchange, answer: Response | Upgrade) -> int:
-        if isinstance(answer, Upgrade):
-            return self._upgrade(exchange, answer)
-        if isinstance(answer.body, bytes):
-            return self._whole(exchange, answer)
-        return self._pieces(exchange, answer)
-
-    def _whole(self, exchange: Exchange, answer: Response) -> int:
         try:
-            exchange.send_whole(answer)
+            if isinstance(answer, Upgrade):
+                return self._upgrade(exchange, answer)
+            if isinstance(answer.body, bytes):
+                return self._whole(exchange, answer)
+            return self._pieces(exchange, answer)
         except h11.LocalProtocolError:
             logger.exception("%s has an answer that is no HTTP", exchange.request.path)
             if exchange.started:
                 raise
-            answer = text(500, "Internal Server Error")
-            exchange.send_whole(answer)
+            self._shared.registry.move(self, Phase.BUSY)
+            return self._whole(exchange, text(500, "Internal Server Error"))
+
+    def _whole(self, exchange: Exchange, answer: Response) -> int:
+        exchange.send_whole(answer)
         return answer.status
 
     def _pieces(self, exchange: Exchange, answer: Response) -> int:

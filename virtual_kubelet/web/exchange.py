@@ -38,6 +38,7 @@ class Exchange:
         self._limits = limits
         self._closing = closing
         self._length = _content_length(head)
+        self._sealed = False
         self.started = False
         """Whether anything of the final answer has been sent."""
         self.request = Request(
@@ -70,6 +71,8 @@ class Exchange:
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the body as it arrives."""
+        if self._sealed:
+            raise RuntimeError("a request's body has to be read before its answer begins")
         if self._http.their_state is not h11.SEND_BODY:
             return
         if self._http.they_are_waiting_for_100_continue:
@@ -154,8 +157,8 @@ class Exchange:
         head = h11.InformationalResponse(
             status_code=101, headers=_encoded(fields), reason=b"Switching Protocols"
         )
-        self.started = True
-        self._send(head)
+        data = self._encode(head)
+        self._write(data, self._limits.write_time)
         self._transport.push_back(self._http.trailing_data[0])
 
     @property
@@ -168,6 +171,7 @@ class Exchange:
         headers.append(("Date", formatdate(usegmt=True)))
         if response.content_type:
             headers.append(("Content-Type", response.content_type))
+        self._sealed = True
         # A body that was not read would be taken for the next request.
         if not self._skip_body() or self._closing():
             headers.append(("Connection", "close"))

@@ -117,7 +117,7 @@ class Request:
         return self.body.read(limit)
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the body as it arrives, of any length: for passing it on."""
+        """Yield the body as it arrives, of any length; all of it before the answer begins."""
         return self.body.pieces()
 
     def wants_upgrade(self, protocol: str) -> bool:

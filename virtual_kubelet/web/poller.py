@@ -131,8 +131,8 @@ class Poller:
             return
         try:
             self._wake_in.send(b"x")
-        except BlockingIOError:
-            pass  # so many wakes are under way that one more says nothing
+        except OSError:
+            pass  # so many wakes are under way that one more says nothing, or the thread is ending
 
     # ------------------------------------------------------------------------------------------------------
     # The thread

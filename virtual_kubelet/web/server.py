@@ -121,9 +121,10 @@ class Server:
         self._registry.close_all()
         self._shared.workers.stop()
         self._shared.intake.stop()
-        self._shared.workers.join(deadline)
-        self._shared.intake.join(deadline)
+        # The workers last: only they may be late.
         self._shared.poller.stop(deadline)
+        self._shared.intake.join(deadline)
+        self._shared.workers.join(deadline)
         self._registry.close_all()
 
     # ------------------------------------------------------------------------------------------------------
