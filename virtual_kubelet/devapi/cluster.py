@@ -11,10 +11,13 @@ from virtual_kubelet.devapi.storage.memory import MemoryStorage
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.runtime.clock import Clock
 
-__all__ = ["Admission", "Cluster"]
+__all__ = ["Admission", "Cluster", "Created"]
 
 Admission = Callable[["Cluster", Kind, JsonObject, str], None]
 """`admit(cluster, kind, object, user name)`: change an object about to be created, or raise an `ApiError`."""
+
+Created = Callable[["Cluster", Kind, JsonObject], None]
+"""`created(cluster, kind, object)`: called after an object was stored, before its creator has an answer."""
 
 
 @dataclass
@@ -26,3 +29,14 @@ class Cluster:
     clock: Clock
     random: random.Random = field(default_factory=random.SystemRandom)
     admission: tuple[Admission, ...] = ()
+    mount_tokens: bool = True
+    """Whether pods get the volume with a token of their service account."""
+    created: tuple[Created, ...] = ()
+    root_ca: bytes = b""
+    """What pods trust: the content of kube-root-ca.crt."""
+
+    def kind(self, plural: str, group: str = "", version: str = "v1") -> Kind:
+        """Return a kind that is known to exist."""
+        found = self.kinds.find(group, version, plural)
+        assert found is not None, plural
+        return found

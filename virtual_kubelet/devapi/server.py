@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
+from virtual_kubelet import codec
+from virtual_kubelet.devapi import admission
+from virtual_kubelet.devapi.access import rbac
+from virtual_kubelet.devapi.access.authorizer import Authorizer
+from virtual_kubelet.devapi.access.service_tokens import TokenIssuer
 from virtual_kubelet.devapi.cluster import Cluster
+from virtual_kubelet.devapi.controllers.binder import Binder
+from virtual_kubelet.devapi.controllers.eviction import TaintEviction
+from virtual_kubelet.devapi.controllers.follower import Controller, Follower
+from virtual_kubelet.devapi.controllers.garbage import EventExpiry, OwnerCollector, PodCollector
+from virtual_kubelet.devapi.controllers.namespaces import NamespaceController, furnish_new
+from virtual_kubelet.devapi.controllers.node_lifecycle import NodeLifecycle
+from virtual_kubelet.devapi.faults import Faults
+from virtual_kubelet.devapi.http.authentication import Authentication
+from virtual_kubelet.devapi.http.call import CallHandler
+from virtual_kubelet.devapi.http.documents import Documents
 from virtual_kubelet.devapi.http.handler import Handler
 from virtual_kubelet.devapi.http.resources import Resources
-from virtual_kubelet.devapi.identity import ADMIN, Tokens
-from virtual_kubelet.devapi.pki import Authority
+from virtual_kubelet.devapi.identity import ADMIN, AUTHENTICATED, MASTERS, Tokens, User
+from virtual_kubelet.devapi.kubeconfig import kubeconfig, write_private
+from virtual_kubelet.devapi.kubelet_access import KubeletAccess
+from virtual_kubelet.devapi.recording import RequestLog
 from virtual_kubelet.devapi.registry.table import KINDS
+from virtual_kubelet.devapi.state import DataDirectory
 from virtual_kubelet.devapi.storage.memory import MemoryStorage
+from virtual_kubelet.devapi.subresources.pod_actions import PodActions
+from virtual_kubelet.devapi.subresources.pod_log import KubeletReads
+from virtual_kubelet.devapi.subresources.reviews import Reviews
+from virtual_kubelet.devapi.subresources.token_requests import TokenRequests
 from virtual_kubelet.devapi.verbs.create import create
 from virtual_kubelet.devapi.verbs.options import WriteOptions
 from virtual_kubelet.errors import ConfigError
@@ -28,114 +47,202 @@ from virtual_kubelet.web.tls import Fixed, KeyPair, ServerTls
 __all__ = ["ControlPlane"]
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
+NAMES = (
+    "kube-apiserver",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+    "localhost",
+)
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+KUBELET_CLIENT = "kube-apiserver-kubelet-client"
 LIMITS = Limits(streams=4096, connections=8192, workers=64, body=16 << 20)
+SYSTEM_WRITER = WriteOptions(user="system:apiserver")
 
 
 class ControlPlane:
-    """A service: `start()`, `stop(deadline)`, and `start()` again on the same port with the same objects."""
+    """A service: `start()`, `stop(deadline)`, and `start()` again on the same port with the same objects.
+
+    With a `data_dir` keys and objects outlive the process too: they are written there by `stop`.
+    """
 
     def __init__(
-        self, *, address: str = "127.0.0.1", port: int = 0, data_dir: str | None = None, clock: Clock = SYSTEM
+        self,
+        *,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        data_dir: str | None = None,
+        clock: Clock = SYSTEM,
+        schedule: bool = True,
+        mount_tokens: bool = True,
     ) -> None:
-        """Prepare; nothing listens yet. `ConfigError` for an address that is not loopback."""
+        """Prepare; nothing listens yet.
+
+        Args:
+            address: 127.0.0.1, ::1 or localhost; it serves secrets and runs what it is told, so nothing else.
+            port: 0 for any free one.
+            data_dir: where keys and objects are kept; None: in memory alone.
+            clock: where time comes from.
+            schedule: whether pods without a node are bound to one.
+            mount_tokens: whether pods get the volume with a token of their service account.
+
+        Raises:
+            ConfigError: the address is not loopback, or the directory holds what cannot be read.
+        """
         if address not in LOOPBACK:
             raise ConfigError(
                 f"the embedded control plane listens on loopback only, not on {address}; use 127.0.0.1"
             )
-        self._address = address
+        self._address = "127.0.0.1" if address == "localhost" else address
         self._port = port
         self._clock = clock
-        self._authority = Authority.create("kubernetes-ca", clock.now())
-        self._kubelet_authority = Authority.create("kubelet-client-ca", clock.now())
+        self._data = DataDirectory(data_dir)
+        self._keys = self._data.keys(clock.now())
+        self.storage = MemoryStorage(clock=clock)
+        self.cluster = Cluster(
+            self.storage,
+            KINDS,
+            clock,
+            admission=admission.DEFAULT_PLUGINS,
+            created=(furnish_new,),
+            mount_tokens=mount_tokens,
+            root_ca=self._keys.authority.certificate,
+        )
         self.tokens = Tokens()
-        self._admin_token = self.tokens.issue(ADMIN)
-        self.cluster = Cluster(MemoryStorage(clock=clock), KINDS, clock)
-        self.handler = Handler(Resources(self.cluster), self.tokens)
+        self.tokens.issue(ADMIN, self._keys.admin_token)
+        self.requests = RequestLog()
+        """Every request that was served."""
+        self.faults = Faults(self.storage)
+        """Faults to inject."""
+        self._schedule = schedule
+        self._handler = self._build_handler()
         self._server: Server | None = None
-        self._bootstrap()
+        self._followers: list[Follower] = []
+        if not self._data.load_objects(self.storage):
+            self._bootstrap()
 
-    def _bootstrap(self) -> None:
-        namespaces = KINDS.find("", "v1", "namespaces")
-        assert namespaces is not None
-        for name in NAMESPACES:
-            create(self.cluster, namespaces, "", {"metadata": {"name": name}}, WriteOptions())
+    # ------------------------------------------------------------------------------------------------------
+    # Life
 
     def start(self) -> None:
         """Listen and answer; `ConfigError` when the port cannot be had."""
-        pair = self._authority.issue_server(NAMES, [_ip(self._address)], self._clock.now())
-        tls = ServerTls(
-            Fixed(KeyPair(pair.certificate, pair.key)), lambda: self._authority.certificate, clock=self._clock
-        )
+        pair = self._keys.authority.issue_server(NAMES, [self._address, "10.96.0.1"], self._clock.now())
+        trusted = self._keys.authority.certificate
         self._server = Server(
-            self.handler,
+            self._handler,
             address=self._address,
             port=self._port,
-            tls=tls,
+            tls=ServerTls(Fixed(KeyPair(pair.certificate, pair.key)), lambda: trusted, clock=self._clock),
             name="devapi",
             limits=LIMITS,
             clock=self._clock,
         )
         self._server.start()
         self._port = self._server.port  # the next start listens on the same one
+        self.faults.resume()
+        self._followers = [
+            Follower(self.cluster, controller, f"devapi-{type(controller).__name__}")
+            for controller in self._controllers()
+        ]
+        for follower in self._followers:
+            follower.start()
 
     def stop(self, deadline: Deadline) -> None:
         """Cut all connections within `deadline`; objects, keys and tokens stay for the next `start`."""
+        followers, self._followers = self._followers, []
+        for follower in reversed(followers):
+            follower.stop(deadline)
         server, self._server = self._server, None
-        self.cluster.storage.close_subscriptions()
+        self.faults.interrupt()
+        self.storage.close_subscriptions()
         if server is not None:
             server.stop(deadline)
+            self._kubelet_reads.close()
+            self._data.save_objects(self.storage)
+
+    # ------------------------------------------------------------------------------------------------------
+    # How to reach it
 
     @property
     def url(self) -> str:
         """Where it answers, once started."""
-        return f"https://{self._address}:{self._port}"
-
-    @property
-    def kubelet_client_ca(self) -> bytes:
-        """PEM: whose client certificate this server shows to kubelets; an agent's `client_ca_file`."""
-        return self._kubelet_authority.certificate
+        host = f"[{self._address}]" if ":" in self._address else self._address
+        return f"https://{host}:{self._port}"
 
     @property
     def ca(self) -> bytes:
         """PEM: who signed this server's certificate."""
-        return self._authority.certificate
+        return self._keys.authority.certificate
+
+    @property
+    def kubelet_client_ca(self) -> bytes:
+        """PEM: who signed the certificate that this server shows to kubelets; an agent's `client_ca_file`."""
+        return self._keys.kubelet_authority.certificate
+
+    def token(self, user: str, groups: Sequence[str] = ()) -> str:
+        """Return a new bearer token that stands for `user` in `groups`."""
+        return self.tokens.issue(User(user, (*groups, AUTHENTICATED)))
+
+    def client_certificate(self, user: str, groups: Sequence[str] = ()) -> tuple[bytes, bytes]:
+        """Return a client certificate for `user` in `groups`, and its key; both PEM."""
+        pair = self._keys.authority.issue_client(user, groups, self._clock.now())
+        return pair.certificate, pair.key
 
     def kubeconfig(self, token: str = "") -> JsonObject:
         """Return a kubeconfig with `token`, else with the administrator's."""
-        import base64
+        return kubeconfig(self.url, self.ca, token or self._keys.admin_token)
 
-        cluster = {
-            "server": self.url,
-            "certificate-authority-data": base64.b64encode(self.ca).decode(),
-        }
-        return {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "virtual-kubelet-dev", "cluster": cluster}],
-            "users": [{"name": "admin", "user": {"token": token or self._admin_token}}],
-            "contexts": [
-                {
-                    "name": "virtual-kubelet-dev",
-                    "context": {"cluster": "virtual-kubelet-dev", "user": "admin", "namespace": "default"},
-                }
-            ],
-            "current-context": "virtual-kubelet-dev",
-        }
-
-    def write_kubeconfig(self, path: str, token: str = "") -> None:
+    def write_kubeconfig(self, path: str | Path, token: str = "") -> None:
         """Write `kubeconfig` to a file that only its owner can read, replacing what was there."""
-        target = Path(path)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")  # mode 0600
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                yaml.safe_dump(self.kubeconfig(token), file, sort_keys=False)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_private(path, self.kubeconfig(token))
 
+    # ------------------------------------------------------------------------------------------------------
+    # What it is made of
 
-def _ip(address: str) -> str:
-    return "127.0.0.1" if address == "localhost" else address
+    def _build_handler(self) -> Handler:
+        issuer = TokenIssuer(self._keys.service_accounts, self.storage, self._clock)
+        self.tokens.add_verifier(issuer.user)
+        authorizer = Authorizer(self.storage)
+        client = self._keys.kubelet_authority.issue_client(KUBELET_CLIENT, [MASTERS], self._clock.now())
+        kubelets = KubeletAccess(self.storage, client)
+        self._kubelet_reads = KubeletReads(self.cluster, kubelets)
+        handlers: dict[str, CallHandler] = {
+            **Reviews(self.storage, self.tokens, issuer, authorizer).handlers(),
+            **PodActions(self.cluster).handlers(),
+            **TokenRequests(self.cluster, issuer).handlers(),
+            **self._kubelet_reads.handlers(),
+        }
+        return Handler(
+            authentication=Authentication(self.tokens),
+            authorizer=authorizer,
+            resources=Resources(self.cluster, handlers),
+            others=Documents(self.cluster.kinds, issuer),
+            faults=self.faults,
+            log=self.requests,
+            clock=self._clock,
+        )
+
+    def _controllers(self) -> list[Controller]:
+        controllers: list[Controller] = [
+            NamespaceController(self.cluster),
+            NodeLifecycle(self.cluster),
+            TaintEviction(self.cluster),
+            PodCollector(self.cluster),
+            OwnerCollector(self.cluster),
+            EventExpiry(self.cluster),
+        ]
+        return [*controllers, Binder(self.cluster)] if self._schedule else controllers
+
+    def _bootstrap(self) -> None:
+        """Make what every cluster begins with."""
+        for name in NAMESPACES:
+            create(
+                self.cluster,
+                self.cluster.kind("namespaces"),
+                "",
+                {"metadata": {"name": name}},
+                SYSTEM_WRITER,
+            )
+        for plural, body in rbac.DEFAULTS:
+            create(self.cluster, self.cluster.kind(plural, rbac.GROUP), "", codec.copy(body), SYSTEM_WRITER)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from virtual_kubelet.devapi import failures
 from virtual_kubelet.devapi.cluster import Cluster
 from virtual_kubelet.devapi.http import bodies
+from virtual_kubelet.devapi.http.call import Call, CallHandler
 from virtual_kubelet.devapi.http.replies import encoded, success
 from virtual_kubelet.devapi.http.request_info import RequestInfo
 from virtual_kubelet.devapi.http.views import PlainView, View
@@ -27,8 +29,10 @@ PATCHES = (patch.JSON_PATCH, patch.MERGE, patch.STRATEGIC, patch.APPLY)
 class Resources:
     """Serves everything below /api/v1 and /apis/GROUP/VERSION that is an object."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, handlers: Mapping[str, CallHandler]) -> None:
+        """`handlers` serve what is no object or aspect of one, by `plural.group` or `plural/subresource`."""
         self._cluster = cluster
+        self._handlers = handlers
 
     def serve(self, request: Request, info: RequestInfo) -> Response | Upgrade:
         """Answer a request for objects; `ApiError` for what cannot be done."""
@@ -41,6 +45,9 @@ class Resources:
             return self._serve_subresource(request, info, kind)
         if info.verb not in kind.verbs:
             raise failures.method_not_allowed()
+        handler = self._handlers.get(kind.resource)
+        if handler is not None:
+            return handler(Call(request, info, kind, request.user))
         return self._serve_verb(request, info, kind)
 
     def _serve_verb(self, request: Request, info: RequestInfo, kind: Kind) -> Response:
@@ -71,7 +78,10 @@ class Resources:
         if info.verb not in subresource.verbs:
             raise failures.method_not_allowed()
         if subresource.rules is None:
-            raise failures.unknown_path()
+            handler = self._handlers.get(f"{kind.resource}/{subresource.name}")
+            if handler is None:
+                raise failures.unknown_path()
+            return handler(Call(request, info, kind, request.user))
         view = self._view(request, kind)
         if info.verb == "get":
             namespace = info.namespace if kind.namespaced else ""

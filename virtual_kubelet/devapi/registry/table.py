@@ -13,12 +13,23 @@ from virtual_kubelet.devapi.registry.pods import (
     PodStrategy,
     ResizeRules,
 )
+from virtual_kubelet.devapi.registry.roles import RoleStrategy
 from virtual_kubelet.devapi.registry.strategy import StatusRules
 
 __all__ = ["KINDS"]
 
 CHANGE = ("get", "patch", "update")
 CONNECT = ("create", "get")
+
+RBAC = "rbac.authorization.k8s.io"
+AUTHENTICATION = "authentication.k8s.io"
+AUTHORIZATION = "authorization.k8s.io"
+
+
+def _question(group: str, plural: str, kind: str, *, namespaced: bool = False) -> Kind:
+    """Return a kind that is asked with and not stored."""
+    return Kind(group, "v1", plural, kind, namespaced=namespaced, verbs=("create",))
+
 
 KINDS = Kinds(
     [
@@ -93,6 +104,16 @@ KINDS = Kinds(
             categories=("all",),
             subresources=(Subresource("status", CHANGE, StatusRules()),),
         ),
+        _question(AUTHENTICATION, "selfsubjectreviews", "SelfSubjectReview"),
+        _question(AUTHENTICATION, "tokenreviews", "TokenReview"),
+        _question(AUTHORIZATION, "localsubjectaccessreviews", "LocalSubjectAccessReview", namespaced=True),
+        _question(AUTHORIZATION, "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+        _question(AUTHORIZATION, "selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+        _question(AUTHORIZATION, "subjectaccessreviews", "SubjectAccessReview"),
         Kind("coordination.k8s.io", "v1", "leases", "Lease", LeaseStrategy()),
+        Kind(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", RoleStrategy(), namespaced=False),
+        Kind(RBAC, "v1", "clusterroles", "ClusterRole", RoleStrategy(), namespaced=False),
+        Kind(RBAC, "v1", "rolebindings", "RoleBinding", RoleStrategy()),
+        Kind(RBAC, "v1", "roles", "Role", RoleStrategy()),
     ]
 )

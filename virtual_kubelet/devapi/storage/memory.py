@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from virtual_kubelet.devapi.storage.record import Change, Record
 from virtual_kubelet.devapi.storage.subscription import Subscription
@@ -30,11 +30,25 @@ class HistoryExpired(Exception):
 class _Bucket:
     """All objects of one kind, and their latest changes."""
 
-    def __init__(self, history: int) -> None:
+    def __init__(self, name: str, history: int) -> None:
+        self.name = name
         self.records: dict[tuple[str, str], Record] = {}
         self.history: deque[Change] = deque(maxlen=history)
         self.complete_since = 0  # every change after this version is in `history`
         self.subscriptions: list[Subscription] = []
+        """Watches of clients, which can be cut off."""
+        self.followers: list[Subscription] = []
+        """The control plane's own."""
+
+    def since(self, version: int) -> list[Change]:
+        if version < self.complete_since:
+            raise HistoryExpired(version, self.complete_since)
+        changes = []
+        for change in reversed(self.history):
+            if change.version <= version:
+                break
+            changes.append(change)
+        return changes[::-1]
 
     def remember(self, change: Change) -> None:
         if len(self.history) == self.history.maxlen:
@@ -42,6 +56,8 @@ class _Bucket:
         self.history.append(change)
         for subscription in self.subscriptions:
             subscription.push(change)
+        for follower in self.followers:
+            follower.push(change)
 
 
 class MemoryStorage:
@@ -64,7 +80,7 @@ class MemoryStorage:
         assert self._lock.locked()
         bucket = self._buckets.get(name)
         if bucket is None:
-            bucket = self._buckets[name] = _Bucket(self._history)
+            bucket = self._buckets[name] = _Bucket(name, self._history)
         return bucket
 
     def get(self, bucket: str, namespace: str, name: str) -> Record | None:
@@ -90,10 +106,8 @@ class MemoryStorage:
         """
         with self._lock:
             held = self._bucket(bucket)
-            if version < held.complete_since:
-                raise HistoryExpired(version, held.complete_since)
+            later = held.since(version)
             records = dict(held.records)
-            later = [change for change in held.history if change.version > version]
         for change in reversed(later):
             key = change.record.namespace, change.record.name
             if change.previous is None:
@@ -129,7 +143,7 @@ class MemoryStorage:
                 return None
             last = Record(old.namespace, old.name, body, self._next(body))
             del held.records[old.namespace, old.name]
-            held.remember(Change(last, old, deleted=True))
+            held.remember(Change(held.name, last, old, deleted=True))
             return last
 
     def _next(self, body: JsonObject) -> int:
@@ -141,7 +155,7 @@ class MemoryStorage:
     @staticmethod
     def _commit(bucket: _Bucket, record: Record, previous: Record | None) -> Record:
         bucket.records[record.namespace, record.name] = record
-        bucket.remember(Change(record, previous))
+        bucket.remember(Change(bucket.name, record, previous))
         return record
 
     def subscribe(
@@ -158,22 +172,26 @@ class MemoryStorage:
         with self._lock:
             held = self._bucket(bucket)
             present: list[Record] = []
-            backlog: list[Change] = []
             if since is None:
                 present = [r for r in held.records.values() if not namespace or r.namespace == namespace]
-            elif since < held.complete_since:
-                raise HistoryExpired(since, held.complete_since)
             else:
-                for change in reversed(held.history):
-                    if change.version <= since:
-                        break
-                    backlog.append(change)
-                for change in reversed(backlog):
+                for change in held.since(since):
                     subscription.push(change)
             held.subscriptions.append(subscription)
             version = self._version
         present.sort(key=lambda record: (record.namespace, record.name))
         return subscription, present, version
+
+    def follow(self, buckets: Iterable[str]) -> Subscription:
+        """Follow several buckets at once: what is there, as creations, then every change."""
+        subscription = Subscription("", lambda _: True, self._clock, backlog=None)
+        with self._lock:
+            for name in buckets:
+                held = self._bucket(name)
+                for record in held.records.values():
+                    subscription.push(Change(name, record, None))
+                held.followers.append(subscription)
+        return subscription
 
     def unsubscribe(self, bucket: str, subscription: Subscription) -> None:
         """End a subscription; harmless when it has ended."""
@@ -182,6 +200,14 @@ class MemoryStorage:
             subscriptions = self._bucket(bucket).subscriptions
             if subscription in subscriptions:
                 subscriptions.remove(subscription)
+
+    def unfollow(self, subscription: Subscription) -> None:
+        """End what `follow` began."""
+        subscription.close()
+        with self._lock:
+            for bucket in self._buckets.values():
+                if subscription in bucket.followers:
+                    bucket.followers.remove(subscription)
 
     def close_subscriptions(self, bucket: str = "", *, expired: bool = False) -> int:
         """Cut off every watcher of `bucket` ("": of all), with or without a 410; returns how many there were."""

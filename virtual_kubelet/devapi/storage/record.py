@@ -48,9 +48,12 @@ class Record:
 class Change:
     """One step of one object: `previous` is None for a creation, `deleted` says that `record` is its end."""
 
-    __slots__ = ("deleted", "previous", "record")
+    __slots__ = ("bucket", "deleted", "previous", "record")
 
-    def __init__(self, record: Record, previous: Record | None, *, deleted: bool = False) -> None:
+    def __init__(
+        self, bucket: str, record: Record, previous: Record | None, *, deleted: bool = False
+    ) -> None:
+        self.bucket = bucket
         self.record = record
         self.previous = previous
         self.deleted = deleted

@@ -20,7 +20,15 @@ class Subscription:
     `push` is called under the storage's lock, so it only appends and wakes. `next` blocks the reader.
     """
 
-    def __init__(self, namespace: str, wanted: Callable[[Change], bool], clock: Clock) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        wanted: Callable[[Change], bool],
+        clock: Clock,
+        *,
+        backlog: int | None = BACKLOG,
+    ) -> None:
+        self._backlog = backlog
         self.namespace = namespace
         self._wanted = wanted
         self._clock = clock
@@ -37,7 +45,7 @@ class Subscription:
         if not self._wanted(change):
             return
         with self._condition:
-            if len(self._changes) >= BACKLOG:
+            if self._backlog is not None and len(self._changes) >= self._backlog:
                 self._closed = self.expired = True
             else:
                 self._changes.append(change)

@@ -42,6 +42,8 @@ def create(cluster: Cluster, kind: Kind, namespace: str, body: JsonObject, optio
     for _ in range(GENERATE_TRIES if generated else 1):
         record = cluster.storage.create(kind.stored, namespace, meta["name"], body)
         if record is not None:
+            for react in cluster.created:
+                react(cluster, kind, record.body)
             return record
         taken = meta["name"]
         if generated:

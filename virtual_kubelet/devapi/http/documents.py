@@ -1,0 +1,56 @@
+"""What is served beside objects: versions, discovery, OpenAPI, token keys."""
+
+from __future__ import annotations
+
+from virtual_kubelet.devapi import failures
+from virtual_kubelet.devapi.access.service_tokens import AUDIENCE, TokenIssuer
+from virtual_kubelet.devapi.discovery import documents
+from virtual_kubelet.devapi.http.replies import json_reply
+from virtual_kubelet.devapi.http.version import version
+from virtual_kubelet.devapi.registry.kinds import Kinds
+from virtual_kubelet.objects import JsonObject
+from virtual_kubelet.web.messages import Request, Response
+
+__all__ = ["Documents"]
+
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
+
+
+class Documents:
+    """Answers GETs of what the server says about itself."""
+
+    def __init__(self, kinds: Kinds, issuer: TokenIssuer) -> None:
+        self._kinds = kinds
+        self._issuer = issuer
+
+    def __call__(self, request: Request) -> Response:
+        """Answer, or raise `ApiError` 404."""
+        if request.method not in {"GET", "HEAD"}:
+            raise failures.method_not_allowed()
+        path = request.path.rstrip("/")
+        if path in {"/api", "/apis"}:
+            accepted = documents.aggregated_version(request.headers.get("Accept"))
+            if accepted:
+                content = documents.aggregated(self._kinds, accepted, core=path == "/api")
+                reply = json_reply(content)
+                reply.content_type = AGGREGATED.format(version=accepted)
+                return reply
+        found = self._find(path)
+        if found is None:
+            raise failures.unknown_path()
+        return json_reply(found)
+
+    def _find(self, path: str) -> JsonObject | None:
+        if path == "/version":
+            return dict(version())
+        if path == "/openid/v1/jwks":
+            return self._issuer.key_set()
+        if path == "/.well-known/openid-configuration":
+            return {
+                "issuer": AUDIENCE,
+                "jwks_uri": f"{AUDIENCE}/openid/v1/jwks",
+                "response_types_supported": ["id_token"],
+                "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": ["ES256"],
+            }
+        return documents.legacy(self._kinds, path)

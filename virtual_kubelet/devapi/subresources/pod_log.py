@@ -1,0 +1,166 @@
+"""pods/log: the kubelet's answer, passed on as it comes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from urllib.parse import quote, urlencode
+
+import urllib3
+
+from virtual_kubelet.devapi import failures
+from virtual_kubelet.devapi.cluster import Cluster
+from virtual_kubelet.devapi.http.call import Call, CallHandler
+from virtual_kubelet.devapi.kubelet_access import KubeletAccess
+from virtual_kubelet.devapi.registry.pod_defaults import containers_of
+from virtual_kubelet.devapi.verbs import read
+from virtual_kubelet.devapi.verbs.options import first
+from virtual_kubelet.errors import ApiError
+from virtual_kubelet.objects import JsonObject
+from virtual_kubelet.web.messages import Response
+
+__all__ = ["KubeletReads", "Passage"]
+
+TEXT = "text/plain"
+PIECE = 65536
+CONNECT_TIME = 10.0  # seconds
+PASSED_ON = (
+    "follow",
+    "limitBytes",
+    "previous",
+    "sinceSeconds",
+    "sinceTime",
+    "stream",
+    "tailLines",
+    "timestamps",
+)
+
+
+class KubeletReads:
+    """pods/log and nodes/proxy: GETs that a kubelet answers."""
+
+    def __init__(self, cluster: Cluster, kubelets: KubeletAccess) -> None:
+        self._cluster = cluster
+        self._kubelets = kubelets
+        self._pool = urllib3.PoolManager(
+            ssl_context=kubelets.context, assert_hostname=False, cert_reqs="CERT_NONE", retries=False
+        )
+
+    def handlers(self) -> dict[str, CallHandler]:
+        """Return what serves which subresource."""
+        return {"pods/log": self.log, "nodes/proxy": self.proxy}
+
+    def close(self) -> None:
+        """Let go of idle connections."""
+        self._pool.clear()
+
+    def log(self, call: Call) -> Response:
+        """Ask the pod's kubelet for the log of one container."""
+        kind = self._cluster.kind("pods")
+        pod = read.get(self._cluster, kind, call.info.namespace, call.info.name).body
+        container = choose_container(pod, first(call.request.query, "container"))
+        node = pod["spec"].get("nodeName")
+        if not node:
+            return Response(200, b"", TEXT)  # nothing has run, so nothing was logged
+        query = {name: call.request.query[name][0] for name in PASSED_ON if call.request.query.get(name)}
+        names = (call.info.namespace, call.info.name, container)
+        path = "/containerLogs/" + "/".join(quote(name, safe="") for name in names)
+        return self._get(node, path + (f"?{urlencode(query)}" if query else ""), call.info.name)
+
+    def proxy(self, call: Call) -> Response:
+        """Ask a node's kubelet for any path."""
+        if call.request.method not in {"GET", "HEAD"}:
+            raise failures.method_not_allowed()
+        query = call.request.query_string
+        return self._get(
+            call.info.name, f"/{call.info.rest}" + (f"?{query}" if query else ""), call.info.name, "nodes"
+        )
+
+    def _get(self, node: str, path: str, name: str, resource: str = "pods/log") -> Response:
+        address = self._kubelets.of_node(node)
+        timeout = urllib3.Timeout(connect=CONNECT_TIME, read=None)
+        try:
+            answer = self._pool.request(
+                "GET", address.url + path, preload_content=False, timeout=timeout, redirect=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            reason = f"{type(error).__name__}: cannot reach {address.host}:{address.port}"
+            raise failures.internal(f'Get "{address.url}{path}": {reason}') from error
+        if answer.status >= 300 and resource == "pods/log":
+            raise _refusal(answer, resource, name)
+        content_type = answer.headers.get("Content-Type", TEXT)
+        return Response(answer.status, Passage(answer), content_type)
+
+
+class Passage:
+    """A kubelet's answer as the body of ours; closing it from any thread ends both."""
+
+    def __init__(self, answer: urllib3.BaseHTTPResponse) -> None:
+        self._answer = answer
+        self._pieces = self._read()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+    def _read(self) -> Iterator[bytes]:
+        try:
+            while piece := self._answer.read1(PIECE):
+                yield piece
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            # The head is out: an answer that breaks off is all that can tell of it.
+            raise ConnectionAbortedError(f"the kubelet's answer broke off: {error}") from error
+        finally:
+            self._answer.close()
+
+    def close(self) -> None:
+        """End the passage."""
+        with contextlib.suppress(Exception):  # it may be closed already, and a socket may be gone
+            self._answer.shutdown()
+
+
+def choose_container(pod: JsonObject, name: str) -> str:
+    """Return the container that a request means; `ApiError` 400 when that is not clear."""
+    every = [container["name"] for _, container in containers_of(pod["spec"])]
+    main = [container["name"] for container in pod["spec"]["containers"]]
+    pod_name = pod["metadata"]["name"]
+    if name:
+        if name not in every:
+            raise failures.bad_request(f"container {name} is not valid for pod {pod_name}")
+        return name
+    if len(main) == 1:
+        only: str = main[0]
+        return only
+    raise failures.bad_request(
+        f"a container name must be specified for pod {pod_name}, choose one of: [{' '.join(every)}]"
+    )
+
+
+def _refusal(answer: urllib3.BaseHTTPResponse, resource: str, name: str) -> ApiError:
+    text = answer.read(8192).decode(errors="replace").strip()
+    answer.close()
+    if answer.status == 400:
+        return failures.bad_request(text)
+    if answer.status == 500:
+        return failures.internal(text)
+    messages = {
+        401: "the server has asked for the client to provide credentials",
+        403: text,
+        404: "the server could not find the requested resource",
+        503: "the server is currently unable to handle the request",
+    }
+    reasons = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 503: "ServiceUnavailable"}
+    message = messages.get(
+        answer.status,
+        f"the server responded with the status code {answer.status} but did not return more information",
+    )
+    details = {
+        "name": name,
+        "kind": resource,
+        "causes": [{"reason": "UnexpectedServerResponse", "message": text}],
+    }
+    return ApiError(
+        f"{message} ({resource} {name})",
+        status=answer.status,
+        reason=reasons.get(answer.status, ""),
+        details=details,
+    )
