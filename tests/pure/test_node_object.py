@@ -21,7 +21,6 @@ def wish(**changes):
         "operating_system": "Linux",
         "version": "0.1.0",
         "kubernetes_version": "1.36.0",
-        "provider": "mock",
         "host": HostFacts("amd64", kernel_version="6.1.0", os_image="Debian", machine_id="abc"),
         "labels": {},
         "taints": [TAINT],

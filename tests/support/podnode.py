@@ -82,7 +82,7 @@ class PodNode:
         )
         self.pods = Pods(
             self.provider, self.client, self.informer, prepare, self.events,
-            host_ips=("10.9.8.7",), metrics=self.metrics, **options,
+            host_ips=lambda: ("10.9.8.7",), metrics=self.metrics, **options,
         )  # fmt: skip
         self.informer.start()
         assert self.informer.wait_synced(10)

@@ -44,26 +44,28 @@ Event = Callable[[Any, str, str, str], None]
 class NodeController:
     """Keeps one Node and its lease; a service. `informer` watches this node alone.
 
-    With `not_ready_on_stop` the last thing it writes is Ready=False; else node and lease stay as they are, so
+    `wish()` is asked once, in the first report. With `not_ready_on_stop` the last thing it writes is Ready=False; else node and lease stay as they are, so
     that an upgrade of the agent evicts nobody.
     """
 
     def __init__(
         self,
-        wish: NodeWish,
+        wish: Callable[[], NodeWish],
         provider: Provider,
         calls: ProviderCalls,
         client: Client,
         informer: Informer,
         event: Event,
         *,
+        name: str,
         port: Callable[[], int],
         addresses: Callable[[], list[NodeAddress]],
         not_ready_on_stop: bool,
         metrics: Metrics,
         clock: Clock = SYSTEM,
     ) -> None:
-        self._wish = wish
+        self._name = name
+        self._make_wish = wish
         self._provider = provider
         self._calls = calls
         self._informer = informer
@@ -72,14 +74,15 @@ class NodeController:
         self._addresses = addresses
         self._not_ready_on_stop = not_ready_on_stop
         self._clock = clock
-        self._writer = NodeWriter(client, wish.name, event)
+        self._writer = NodeWriter(client, name, event)
         self._ping = Ping(provider, calls, self.report_soon, clock=clock)
-        self._lease = NodeLease(client, wish.name, self._uid, metrics=metrics, clock=clock)
+        self._lease = NodeLease(client, name, self._uid, metrics=metrics, clock=clock)
         self._periodic = Periodic(self._report_or_log, INTERVAL, name="node-status", clock=clock)
         self._condition = threading.Condition()
         self._ready = False  # the API server holds Ready=True; under the condition
         self._stopped = False  # under the condition
         # Below: of the reporting thread alone.
+        self._wish: NodeWish | None = None
         self._capacity: dict[str, str] = {}
         self._conditions: list[Condition] = []
         self._written_at: float | None = None  # monotonic
@@ -132,7 +135,7 @@ class NodeController:
         return self._ping.problem
 
     def _uid(self) -> str:
-        node = self._informer.store.get(self._wish.name)
+        node = self._informer.store.get(self._name)
         return str(node["metadata"]["uid"]) if node else ""
 
     def _on_node(self, old: Node | None, new: Node | None) -> None:
@@ -146,11 +149,11 @@ class NodeController:
             self._report()
         except ApiError as error:
             if str(error) != self._failure:  # once an outage, not once a try
-                logger.warning("node %s cannot be reported: %s", self._wish.name, error)
+                logger.warning("node %s cannot be reported: %s", self._name, error)
             self._failure = str(error)
             return
         if self._failure:
-            logger.info("node %s is reported again", self._wish.name)
+            logger.info("node %s is reported again", self._name)
         self._failure = ""
 
     def _report(self) -> None:
@@ -160,7 +163,7 @@ class NodeController:
         if current is None:
             current = self._writer.register(wanted)
             self._informer.put(_json(current))
-            logger.info("node %s registered", self._wish.name)
+            logger.info("node %s registered", self._name)
             self._written_at = self._clock.monotonic()
         before = current
         if not self._greeted:
@@ -183,7 +186,7 @@ class NodeController:
     def _known(self) -> Node | None:
         if not self._informer.synced:
             return None
-        node: Node | None = self._informer.store.get(self._wish.name)
+        node: Node | None = self._informer.store.get(self._name)
         return node
 
     def _read(self) -> Node | None:
@@ -197,6 +200,8 @@ class NodeController:
 
     def _wanted(self, current: Node | None) -> Node:
         problem = self._look_at_provider() or self._ping.problem
+        if self._wish is None:
+            self._wish = self._make_wish()
         node = base_node(
             self._wish, capacity=self._capacity, addresses=self._node_addresses(), port=self._port()
         )
@@ -254,7 +259,7 @@ class NodeController:
         held = before.get("status", {}).get("conditions") or []
         reason = transitions(held, now) or ("NodeReady" if changed and self._ready else "")
         if reason:
-            self._event(after, "Normal", reason, f"Node {self._wish.name} status is now: {reason}")
+            self._event(after, "Normal", reason, f"Node {self._name} status is now: {reason}")
 
     def _say_not_ready(self, wanted: Node) -> None:
         try:

@@ -42,7 +42,7 @@ class Pods:
         prepare: Prepare,
         event: Callable[[Pod, str, str, str], None],
         *,
-        host_ips: tuple[str, ...],
+        host_ips: Callable[[], tuple[str, ...]],
         namespace: str,
         workers: int,
         sync_period: float,
@@ -68,6 +68,7 @@ class Pods:
         removal = PodRemoval(client, self.calls, self.snapshot, endings, records, writer, clock=clock)
         sync = PodSync(informer.store, self.snapshot, records, endings, launch, removal, writer, clock=clock)
         self._controller = PodController(informer, self._queue, sync, records, workers=workers)
+        metrics.running_pods.set_function(self.snapshot.count_running)
         self._services = ServiceGroup([self.calls, self.snapshot, self._controller], clock=clock)
 
     def start(self) -> None:

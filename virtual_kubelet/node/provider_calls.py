@@ -134,11 +134,11 @@ class ProviderCalls:
         """Make one call of an optional ability, once."""
         return self._once(method, "", call, ())
 
-    def slow(self) -> list[str]:
-        """Return a line for each call that has taken too long and is still under way."""
+    def slow(self, seconds: float = SLOW) -> list[str]:
+        """Return a line for each call that has taken more than `seconds` and is still under way."""
         now = self._clock.monotonic()
         with self._lock:
-            calls = [call for call in self._under_way.values() if now - call.since > SLOW]
+            calls = [call for call in self._under_way.values() if now - call.since > seconds]
         return [_described(call, now) for call in calls]
 
     def _call(self, method: str, subject: str, call: Callable[..., T], *args: Any) -> T:

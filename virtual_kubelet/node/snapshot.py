@@ -105,6 +105,11 @@ class Snapshot:
         with self._lock:
             return self._sightings.all()
 
+    def count_running(self) -> float:
+        """Return how many pods have something running, as last seen."""
+        with self._lock:
+            return float(sum(s.status.get("phase") == "Running" for s in self._sightings.all()))
+
     def absent_since(self, uid: str) -> int:
         """Return the order of the last word by which the provider did not have `uid`; 0: none."""
         with self._lock:

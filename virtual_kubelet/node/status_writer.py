@@ -35,7 +35,7 @@ class StatusWriter:
         informer: Informer,
         event: Callable[[Pod, str, str, str], None],
         *,
-        host_ips: tuple[str, ...],
+        host_ips: Callable[[], tuple[str, ...]],
         metrics: Metrics,
         clock: Clock = SYSTEM,
     ) -> None:
@@ -89,7 +89,7 @@ class StatusWriter:
 
     def _complete(self, pod: Pod, reported: PodStatus) -> PodStatus:
         now = times.rfc3339(self._clock.now())
-        return pod_status.complete(pod, reported, host_ips=self._host_ips, now=now)
+        return pod_status.complete(pod, reported, host_ips=self._host_ips(), now=now)
 
     def _observe_start(self, before: Pod, after: JsonObject) -> None:
         if after.get("phase") != "Running" or before.get("status", {}).get("phase") == "Running":

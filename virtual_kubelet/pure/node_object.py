@@ -78,7 +78,6 @@ class NodeWish:
     operating_system: str  # Linux or Windows
     version: str  # of this package
     kubernetes_version: str
-    provider: str
     host: HostFacts
     labels: Mapping[str, str]
     taints: Sequence[Taint]

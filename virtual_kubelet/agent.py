@@ -1,0 +1,347 @@
+"""The composition root: a whole node from settings and a provider. This is what programs embed.
+
+    from virtual_kubelet.agent import VirtualKubelet
+    from virtual_kubelet.settings import Settings
+
+    with VirtualKubelet(Settings(kubeconfig=path, node_name="edge"), MyProvider()) as agent:
+        agent.wait_ready(timeout=30)
+        ...
+
+Several agents live in one process. None of them touches signals or logging: these are the program's own. An agent
+starts its parts in this order, and stops them in reverse under one deadline:
+
+    HTTPS server, events -> (the API server answers) -> informers -> pods -> node and lease
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+
+from virtual_kubelet.errors import ApiUnavailable
+from virtual_kubelet.kube import config
+from virtual_kubelet.kube.client import Client
+from virtual_kubelet.kube.informer import Informer
+from virtual_kubelet.kube.recorder import EventRecorder
+from virtual_kubelet.kube.references import References
+from virtual_kubelet.kube.resources import NODES, PODS
+from virtual_kubelet.kube.tokens import Tokens
+from virtual_kubelet.kubelet import api
+from virtual_kubelet.kubelet.service import KubeletServer
+from virtual_kubelet.node.api_gate import ApiGate
+from virtual_kubelet.node.health import Health, passes
+from virtual_kubelet.node.host import host_facts
+from virtual_kubelet.node.node_controller import NodeController
+from virtual_kubelet.node.pod_context import NodePodContext
+from virtual_kubelet.node.pod_preparation import PodPreparation
+from virtual_kubelet.node.pods import Pods
+from virtual_kubelet.node.synced import Synced
+from virtual_kubelet.objects import NodeAddress, Taint
+from virtual_kubelet.provider import Binding, Closing, Provider
+from virtual_kubelet.pure.environment import Facts
+from virtual_kubelet.pure.node_object import NodeWish
+from virtual_kubelet.runtime.clock import SYSTEM, Clock
+from virtual_kubelet.runtime.metrics import Metrics
+from virtual_kubelet.runtime.services import ServiceGroup
+from virtual_kubelet.runtime.threads import Deadline, StopSignal
+from virtual_kubelet.settings import Settings
+from virtual_kubelet.version import KUBERNETES_VERSION, __version__
+
+__all__ = ["VirtualKubelet"]
+
+logger = logging.getLogger(__name__)
+
+STOP_TIMEOUT = 30.0  # seconds
+SPARE_CONNECTIONS = 8  # of the pool, beside those of the pod workers: watches, node, lease, events, reviews
+WEBSOCKET_FEATURE = "ExtendWebSocketsToKubelet"
+WEBSOCKET_SINCE = (1, 36)
+WEBSOCKETS = hasattr(api, "exec")  # whether our server takes them: declared only where it is true
+
+
+class VirtualKubelet:
+    """A Kubernetes node whose pods run in `provider`.
+
+    `start` may be called once; `stop` from any thread, more than once, also during `start`. The provider is
+    closed by `stop` where it can be (`Closing`); its workloads go on.
+    """
+
+    def __init__(self, settings: Settings, provider: Provider, *, clock: Clock = SYSTEM) -> None:
+        """Make the agent; nothing runs and nothing is read yet."""
+        self.settings = settings
+        self.provider = provider
+        self.metrics = Metrics()
+        self._clock = clock
+        self._stopping = StopSignal(clock)
+        self._finished = StopSignal(clock)
+        self._lock = threading.Lock()
+        self._node: _Node | None = None  # under the lock; set once
+        self._started = False  # under the lock
+
+    def start(self) -> None:
+        """Start everything; return when the pods' first list is there and the node is being registered.
+
+        An API server that cannot be reached is waited for, up to `settings.startup_timeout`; a stop
+        meanwhile makes this return. Whatever it raises, nothing is left running.
+
+        Raises:
+            ConfigError: a setting, the kubeconfig, credentials or rights are wrong; waiting would not help.
+            ApiUnavailable: the API server was not there in time.
+            RuntimeError: it was started before.
+        """
+        with self._lock:
+            if self._started:
+                raise RuntimeError("an agent is started once: make another one")
+            self._started = True
+        try:
+            node = _Node(self.settings, self.provider, self.metrics, self._stopping, self._clock)
+            with self._lock:
+                self._node = node
+            if not self._stopping.is_set():
+                node.services.start()
+        except BaseException:
+            self.stop(STOP_TIMEOUT)
+            raise
+
+    def wait_ready(self, timeout: float | None = None) -> None:
+        """Wait until the API server holds the node as Ready.
+
+        Raises `ApiUnavailable` when that takes more than `timeout` seconds (None: for ever), or the agent stops.
+        """
+        node = self._running()
+        if not node.controller.wait_ready(timeout):
+            why = node.controller.problem or node.pods.snapshot.failure or "the API server has not said so"
+            raise ApiUnavailable(f"node {self.settings.node_name} is not Ready: {why}")
+
+    def stop(self, timeout: float = STOP_TIMEOUT) -> None:
+        """Stop everything within `timeout` seconds; node, lease and workloads stay as they are."""
+        self._stopping.set()
+        deadline = Deadline(timeout, self._clock)
+        with self._lock:
+            node = self._node
+        if node is not None:
+            node.stop(deadline)
+        if not self._finished.is_set():
+            self._close_provider(deadline)
+        self._finished.set()
+
+    def run(self) -> None:
+        """Start, then return when somebody called `stop` and it is done; raises what `start` raises."""
+        self.start()
+        self._finished.wait()
+
+    def __enter__(self) -> VirtualKubelet:
+        """Start it."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop it."""
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        """The port of the kubelet's HTTPS server: the real one, once started."""
+        return self._running().server.port
+
+    def healthy(self) -> bool:
+        """Tell whether the agent works; what is wrong otherwise only a restart would cure. See /healthz."""
+        node = self._node
+        return node is not None and passes(node.health.live())
+
+    def ready(self) -> bool:
+        """Tell whether API server, provider and node are all as they should be. See /readyz."""
+        node = self._node
+        return node is not None and passes(node.health.ready())
+
+    def _running(self) -> _Node:
+        with self._lock:
+            if self._node is None:
+                raise RuntimeError("the agent has not been started")
+            return self._node
+
+    def _close_provider(self, deadline: Deadline) -> None:
+        if not isinstance(self.provider, Closing):
+            return
+        try:
+            self.provider.close(deadline.remaining())
+        except Exception:
+            logger.exception("the provider could not be closed")
+
+
+class _Node:
+    """The parts of a running agent, wired; nothing is started here."""
+
+    def __init__(
+        self, settings: Settings, provider: Provider, metrics: Metrics, stopping: StopSignal, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._provider = provider
+        access = config.load(settings.kubeconfig)
+        self._client = Client(
+            access,
+            pool_size=settings.pod_sync_workers + SPARE_CONNECTIONS,
+            qps=settings.kube_api_qps,
+            burst=settings.kube_api_burst,
+            clock=clock,
+            metrics=metrics,
+            stop=stopping,
+        )
+        self._gate = ApiGate(self._client, settings, clock=clock)
+        recorder = EventRecorder(
+            self._client,
+            component=f"{settings.node_name}/pod-controller",
+            host=settings.node_name,
+            clock=clock,
+            metrics=metrics,
+        )
+        self._event = recorder.event
+        self._pod_informer = Informer(
+            self._client,
+            PODS,
+            namespace=settings.namespace,
+            field_selector=f"spec.nodeName={settings.node_name}",
+            resync_period=settings.full_resync_period,
+            clock=clock,
+            metrics=metrics,
+        )
+        self._node_informer = Informer(
+            self._client,
+            NODES,
+            field_selector=f"metadata.name={settings.node_name}",
+            clock=clock,
+            metrics=metrics,
+        )
+        self._references = References(
+            self._client, self._pod_informer.store, clock=clock, namespace=settings.namespace, metrics=metrics
+        )
+        self._tokens = Tokens(self._client, clock)
+        self.pods = Pods(
+            provider,
+            self._client,
+            self._pod_informer,
+            PodPreparation(self._references, self._facts, self._event),
+            self._event,
+            host_ips=self._host_ips,
+            namespace=settings.namespace,
+            workers=settings.pod_sync_workers,
+            sync_period=settings.provider_sync_period,
+            metrics=metrics,
+            clock=clock,
+        )
+        self._references.on_change(self.pods.look_at)
+        self.controller = NodeController(
+            self._wish,
+            provider,
+            self.pods.calls,
+            self._client,
+            self._node_informer,
+            self._event,
+            name=settings.node_name,
+            port=lambda: self.server.port,
+            addresses=self._addresses,
+            not_ready_on_stop=settings.not_ready_on_stop,
+            metrics=metrics,
+            clock=clock,
+        )
+        self.health = Health(
+            self._gate, self._pod_informer, self.pods, self.controller, workers=settings.pod_sync_workers
+        )
+        self.server = KubeletServer(
+            api.Node(
+                settings,
+                provider,
+                self._pod_informer.store,
+                metrics,
+                ready=self.health.ready(),
+                live=self.health.live(),
+                clock=clock,
+            ),
+            self._client,
+            addresses=self._known_addresses,
+        )
+        timeout = settings.startup_timeout
+        self.services = ServiceGroup(
+            [
+                recorder,
+                self.server,
+                self._gate,
+                self._pod_informer,
+                self._references,
+                self._node_informer,
+                Synced([self._pod_informer, self._node_informer], self._bind, timeout=timeout, clock=clock),
+                self.pods,
+                self.controller,
+            ],
+            clock=clock,
+        )
+        metrics.node_name.labels(settings.node_name).set(1)
+
+    def stop(self, deadline: Deadline) -> None:
+        """Stop all parts, then close the connections."""
+        self.services.stop(deadline)
+        self._client.close()
+
+    # --- what the parts ask of each other
+
+    def _bind(self) -> None:
+        """Introduce the provider to its surroundings, before its first pod."""
+        if not isinstance(self._provider, Binding):
+            return
+        context = NodePodContext(
+            self._settings,
+            node_ip=self._gate.node_ip,
+            cluster_id=self._gate.cluster_id,
+            pods=self._pod_informer.store,
+            references=self._references,
+            tokens=self._tokens,
+            facts=self._facts,
+            event=self._event,
+        )
+        self._provider.bind(context)
+
+    def _wish(self) -> NodeWish:
+        """Return what the settings, the host and the API server's version make of the node."""
+        settings = self._settings
+        features = (WEBSOCKET_FEATURE,) if WEBSOCKETS and self._gate.version >= WEBSOCKET_SINCE else ()
+        return NodeWish(
+            name=settings.node_name,
+            operating_system=self._provider.operating_system() or settings.operating_system,
+            version=__version__,
+            kubernetes_version=KUBERNETES_VERSION,
+            host=host_facts(),
+            labels=settings.node_labels,
+            taints=[_taint(taint.key, taint.value, taint.effect) for taint in settings.taints],
+            features=features,
+        )
+
+    def _host_ips(self) -> tuple[str, ...]:
+        return (self._gate.node_ip,) if self._gate.node_ip else ()
+
+    def _facts(self) -> Facts:
+        return Facts(host_ips=self._host_ips(), allocatable=self._allocatable())
+
+    def _allocatable(self) -> Mapping[str, str]:
+        node = self._node_informer.store.get(self._settings.node_name)
+        found: Mapping[str, str] = (node or {}).get("status", {}).get("allocatable") or {}
+        return found
+
+    def _addresses(self) -> list[NodeAddress]:
+        found: list[NodeAddress] = [{"type": "InternalIP", "address": ip} for ip in self._host_ips()]
+        return [*found, {"type": "Hostname", "address": self._settings.node_name}]
+
+    def _known_addresses(self) -> list[NodeAddress]:
+        """Return the addresses that the API server holds; before that, our own."""
+        node = self._node_informer.store.get(self._settings.node_name)
+        found: list[NodeAddress] = (node or {}).get("status", {}).get("addresses") or []
+        return found or self._addresses()
+
+
+def _taint(key: str, value: str, effect: str) -> Taint:
+    taint: Taint = {"key": key, "effect": effect}
+    if value:
+        taint["value"] = value
+    return taint
