@@ -11,7 +11,8 @@ from virtual_kubelet.devapi.http import bodies
 from virtual_kubelet.devapi.http.call import Call, CallHandler
 from virtual_kubelet.devapi.http.replies import encoded, success
 from virtual_kubelet.devapi.http.request_info import RequestInfo
-from virtual_kubelet.devapi.http.views import PlainView, View
+from virtual_kubelet.devapi.http.table_view import view_for
+from virtual_kubelet.devapi.http.views import View
 from virtual_kubelet.devapi.http.watch_stream import open_watch
 from virtual_kubelet.devapi.identity import User
 from virtual_kubelet.devapi.registry.kinds import Kind, Subresource
@@ -163,9 +164,8 @@ class Resources:
             dry_run="All" in request.query.get("dryRun", ()),
         )
 
-    @staticmethod
-    def _view(request: Request, kind: Kind) -> View:
-        return PlainView(kind)
+    def _view(self, request: Request, kind: Kind) -> View:
+        return view_for(kind, request.headers.get("Accept"), request.query, self._cluster.clock)
 
 
 def _options(request: Request) -> WriteOptions:
