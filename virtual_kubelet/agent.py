@@ -57,7 +57,6 @@ STOP_TIMEOUT = 30.0  # seconds
 SPARE_CONNECTIONS = 8  # of the pool, beside those of the pod workers: watches, node, lease, events, reviews
 WEBSOCKET_FEATURE = "ExtendWebSocketsToKubelet"
 WEBSOCKET_SINCE = (1, 36)
-WEBSOCKETS = hasattr(api, "exec")  # whether our server takes them: declared only where it is true
 
 
 class VirtualKubelet:
@@ -306,7 +305,7 @@ class _Node:
     def _wish(self) -> NodeWish:
         """Return what the settings, the host and the API server's version make of the node."""
         settings = self._settings
-        features = (WEBSOCKET_FEATURE,) if WEBSOCKETS and self._gate.version >= WEBSOCKET_SINCE else ()
+        features = (WEBSOCKET_FEATURE,) if self._gate.version >= WEBSOCKET_SINCE else ()
         return NodeWish(
             name=settings.node_name,
             operating_system=self._provider.operating_system() or settings.operating_system,

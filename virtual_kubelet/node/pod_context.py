@@ -7,6 +7,7 @@ import binascii
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from virtual_kubelet import codec
@@ -18,6 +19,7 @@ from virtual_kubelet.objects import Container, JsonObject, Pod, pod_key
 from virtual_kubelet.pure.environment import Environment, EnvironmentResolver, Facts
 from virtual_kubelet.pure.problems import Problem
 from virtual_kubelet.pure.references import containers_of
+from virtual_kubelet.pure.volumes import VolumeFile, volume_content
 from virtual_kubelet.settings import Settings
 
 __all__ = ["NodePodContext"]
@@ -101,6 +103,18 @@ class NodePodContext:
         """Return the names of those variables whose value came from a Secret."""
         return self._resolve(pod, container, []).secrets
 
+    def files(self, pod: Pod, volume: JsonObject) -> Mapping[str, VolumeFile]:
+        """Return what a configMap, secret, projected or downwardAPI volume holds, by relative path."""
+        source = self._original(pod)
+        addresses = [item["ip"] for item in source.get("status", {}).get("podIPs") or ()]
+        content = volume_content(
+            source, volume, self._references, self._facts_of(addresses), partial(self._tokens.token, source)
+        )
+        for problem in content.blocking:
+            self._event(pod, "Warning", problem.reason, problem.message)
+        _refuse(content.blocking)
+        return content.files
+
     def pull_secrets(self, pod: Pod) -> list[JsonObject]:
         """Return the decoded registry credentials of each imagePullSecret that exists and is one."""
         found = []
@@ -141,11 +155,14 @@ class NodePodContext:
         source = self._original(pod)
         name = container["name"]
         written = next((item for item in containers_of(source) if item["name"] == name), container)
-        facts = self._facts()
-        facts = Facts(pod_ips=pod_ips, host_ips=facts.host_ips, allocatable=facts.allocatable)
-        environment = EnvironmentResolver(source, self._references, facts).resolve(written)
+        resolver = EnvironmentResolver(source, self._references, self._facts_of(pod_ips))
+        environment = resolver.resolve(written)
         _refuse(environment.blocking)
         return environment
+
+    def _facts_of(self, pod_ips: list[str]) -> Facts:
+        facts = self._facts()
+        return Facts(pod_ips=pod_ips, host_ips=facts.host_ips, allocatable=facts.allocatable)
 
     def _original(self, pod: Pod) -> Pod:
         held: Pod | None = self._pods.get(pod_key(pod))
