@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 from tenacity.wait import wait_base
 
 from virtual_kubelet.errors import ApiError, VirtualKubeletError
@@ -22,6 +22,7 @@ __all__ = ["Creator", "ReviewFailed", "Reviews"]
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
+BETWEEN_ATTEMPTS = wait_random_exponential(multiplier=0.2, max=1.0)  # seconds, while a caller waits
 
 
 class ReviewFailed(VirtualKubeletError):
@@ -38,7 +39,7 @@ class Creator(Protocol):
 class Reviews:
     """Both reviews; each call is a request."""
 
-    def __init__(self, client: Creator, *, wait: wait_base = wait_exponential_jitter(0.2, 1.0)) -> None:  # noqa: B008 - holds no state
+    def __init__(self, client: Creator, *, wait: wait_base = BETWEEN_ATTEMPTS) -> None:
         self._client = client
         self._wait = wait
 

@@ -118,15 +118,11 @@ class KubeletServer:
 def _guard(node: api.Node, client: Client) -> Guard:
     settings = node.settings
     reviews = Reviews(client)
-    authorization: Authorization
-    if settings.authorization_mode == "AlwaysAllow":
-        authorization = AlwaysAllow()
-    elif settings.authorization_mode == "Webhook":
-        authorization = NodeAuthorization(reviews, settings.node_name, clock=node.clock)
-    else:
-        raise ConfigError(
-            f'--authorization-mode "{settings.authorization_mode}" is not known; use Webhook or AlwaysAllow'
-        )
+    authorization: Authorization = (
+        AlwaysAllow()
+        if settings.authorization_mode == "AlwaysAllow"
+        else NodeAuthorization(reviews, settings.node_name, clock=node.clock)
+    )
     return Guard(Authentication(reviews, anonymous=settings.anonymous_auth, clock=node.clock), authorization)
 
 
