@@ -1,0 +1,134 @@
+"""What a container prints, on its way: into its log, and to whoever is attached.
+
+A client that reads slowly slows the container (its pipe fills up), as a terminal would; one that does not
+read at all for a while is let go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import time
+from collections.abc import Callable
+
+__all__ = ["Attachment", "Follower", "Loop"]
+
+HIGH_WATER = 1024 * 1024
+LOW_WATER = 256 * 1024
+PATIENCE = 30.0
+
+
+class Loop:
+    """The selector, with callbacks; what the parts of the supervisor share."""
+
+    def __init__(self) -> None:
+        self.selector = selectors.DefaultSelector()
+
+    def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
+        """Call `callback(events)` when `fd` is ready."""
+        try:
+            self.selector.modify(fd, events, callback)
+        except KeyError:
+            self.selector.register(fd, events, callback)
+
+    def forget(self, fd: int) -> None:
+        """Stop watching."""
+        with contextlib.suppress(KeyError, ValueError):
+            self.selector.unregister(fd)
+
+
+class Attachment:
+    """A client's ends of a container's output: descriptors that it gave us to write to."""
+
+    def __init__(self, loop: Loop, fds: dict[str, int], on_end: Callable[[Attachment], None]) -> None:
+        self._loop = loop
+        self._fds = fds
+        self._on_end = on_end
+        self._waiting: dict[str, bytearray] = {stream: bytearray() for stream in fds}
+        self._progress = time.monotonic()
+        self._finishing = False
+        for fd in fds.values():
+            os.set_blocking(fd, False)
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Pass on what a stream gave."""
+        waiting = self._waiting.get(stream)
+        if waiting is None:
+            return
+        if not waiting:
+            self._progress = time.monotonic()
+        waiting += data
+        self._send(stream)
+
+    @property
+    def full(self) -> bool:
+        """Tell whether more would be too much."""
+        return any(len(waiting) > HIGH_WATER for waiting in self._waiting.values())
+
+    @property
+    def relieved(self) -> bool:
+        """Tell whether there is room again."""
+        return all(len(waiting) < LOW_WATER for waiting in self._waiting.values())
+
+    def stalled(self) -> bool:
+        """Tell whether the client has stopped reading for good."""
+        return any(self._waiting.values()) and time.monotonic() - self._progress > PATIENCE
+
+    def _send(self, stream: str) -> None:
+        waiting, fd = self._waiting[stream], self._fds[stream]
+        while waiting:
+            try:
+                sent = os.write(fd, bytes(waiting[:65536]))
+            except BlockingIOError:
+                self._loop.watch(fd, selectors.EVENT_WRITE, lambda _events: self._send(stream))
+                return
+            except OSError:
+                self.close()
+                return
+            self._progress = time.monotonic()
+            del waiting[:sent]
+        self._loop.forget(fd)
+        if self._finishing and not any(self._waiting.values()):
+            self.close()
+
+    def finish(self) -> None:
+        """Close as soon as what still waits has been sent: the container has ended."""
+        self._finishing = True
+        if not any(self._waiting.values()):
+            self.close()
+
+    def close(self) -> None:
+        """Let the client go."""
+        fds, self._fds = self._fds, {}
+        self._waiting.clear()
+        for fd in fds.values():
+            self._loop.forget(fd)
+            os.close(fd)
+        if fds:
+            self._on_end(self)
+
+
+class Follower:
+    """Somebody who reads the log file and wants a byte in a pipe when it grew."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        os.set_blocking(fd, False)
+
+    def notify(self) -> bool:
+        """Say that there is more; False when nobody listens any longer."""
+        try:
+            os.write(self._fd, b".")
+        except BlockingIOError:
+            return True  # it has not read the last ones yet
+        except OSError:
+            self.close()
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the pipe: the container has ended."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)

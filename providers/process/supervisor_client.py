@@ -1,0 +1,373 @@
+"""The agent's end of the supervisor: one connection for everything, kept by one thread.
+
+The supervisor is started when something is to be started, or when records say that containers exist; an agent
+without pods has none. When the connection breaks, calls fail with `Unavailable`, and it is made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import virtual_kubelet
+from virtual_kubelet.errors import Conflict, InvalidInput, NotFound, NotSupported, ProviderError, Unavailable
+from virtual_kubelet.providers.process.supervisor.protocol import (
+    PROTOCOL,
+    SOCKET_NAME,
+    FrameReader,
+    Message,
+    ProtocolError,
+    encode,
+    receive,
+    unix_address,
+)
+from virtual_kubelet.runtime.clock import SYSTEM, Clock
+from virtual_kubelet.runtime.threads import Deadline, StopSignal, Thread, join_all, spawn
+
+__all__ = ["Answer", "SupervisorClient"]
+
+logger = logging.getLogger(__name__)
+
+CALL_TIMEOUT = 30.0
+START_TIMEOUT = 30.0
+RECONNECT = (0.1, 5.0)
+SAFE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+ERRORS: dict[str, type[ProviderError]] = {
+    "not_found": NotFound,
+    "not_running": NotFound,
+    "invalid": InvalidInput,
+    "running": Conflict,
+    "unknown_operation": NotSupported,
+}
+
+Answer = Callable[[Message | None, ProviderError | None], None]
+
+
+class _Connection:
+    """One connection: requests out, answers to whoever asked."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.hello: Message = {}
+        self._send_lock = threading.Lock()  # frames must not mix
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, Answer] = {}  # under the lock
+        self._ended: dict[int, Answer] = {}  # execs, by the id of their request; under the lock
+        self._broken = False  # under the lock
+
+    def ask(self, request: Message, fds: Sequence[int], answer: Answer, ended: Answer | None = None) -> int:
+        """Send a request; `answer` comes from the reading thread. Returns the request's number."""
+        with self._lock:
+            number = next(self._numbers)
+            broken = self._broken
+            if not broken:
+                self._waiting[number] = answer
+                if ended is not None:
+                    self._ended[number] = ended
+        if broken:
+            answer(None, Unavailable("the supervisor is not connected"))
+            return number
+        message = {**request, "id": number}
+        if fds:
+            message["fds"] = len(fds)
+        try:
+            self._send(encode(message), fds)
+        except OSError:
+            self.break_off()
+        return number
+
+    def _send(self, data: bytes, fds: Sequence[int]) -> None:
+        with self._send_lock:
+            sent = socket.send_fds(self.sock, [data], list(fds)) if fds else self.sock.send(data)
+            if sent < len(data):
+                self.sock.sendall(data[sent:])
+
+    def read(self, on_event: Callable[[Message], None]) -> None:
+        """Hand out what arrives, until the connection ends."""
+        reader = FrameReader()
+        try:
+            while True:
+                data, fds = receive(self.sock)
+                if not data:
+                    return
+                for message in reader.feed(data, fds):
+                    self._take(message, on_event)
+        except (OSError, ProtocolError) as error:
+            logger.debug("the connection to the supervisor ended: %s", error)
+        finally:
+            reader.close()
+            self.break_off()
+
+    def _take(self, message: Message, on_event: Callable[[Message], None]) -> None:
+        event = message.get("event")
+        if event == "exec":
+            with self._lock:
+                ended = self._ended.pop(int(message["exec"]), None)
+            if ended is not None:
+                ended(message, None)
+            return
+        if event is not None:
+            on_event(message)
+            return
+        number = int(message["id"])
+        with self._lock:
+            answer = self._waiting.pop(number, None)
+            if "error" in message:
+                self._ended.pop(number, None)
+        if answer is None:
+            _close_all(message["fds"])
+            return
+        if "error" in message:
+            answer(None, _error(message["error"]))
+        else:
+            answer({**message["result"], "fds": message["fds"]}, None)
+
+    def break_off(self) -> None:
+        """End the connection; whoever waits is told."""
+        with self._lock:
+            self._broken = True
+            answers = [*self._waiting.values(), *self._ended.values()]
+            self._waiting.clear()
+            self._ended.clear()
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)  # wakes the reading thread, which closes it
+        for answer in answers:
+            answer(None, Unavailable("the connection to the supervisor broke"))
+
+
+def _error(values: Any) -> ProviderError:
+    kind = ERRORS.get(str(values.get("code")), ProviderError)
+    return kind(str(values.get("message")))
+
+
+def _close_all(fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+class SupervisorClient:
+    """Calls to the supervisor of one directory; a service. Safe from any thread."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        on_container: Callable[[Message], None],
+        on_connect: Callable[[], None],
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self._directory = directory
+        self._on_container = on_container
+        self._on_connect = on_connect
+        self._clock = clock
+        self._stop = StopSignal(clock)
+        self._condition = threading.Condition()
+        # All under the condition:
+        self._connection: _Connection | None = None
+        self._wanted = False
+        self._failure: ProviderError | None = None  # of the newest attempt to connect
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        """Begin; connects if containers may exist."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._condition:
+            if self._thread is None and not self._stop.is_set():
+                self._wanted = self._wanted or self.has_records()
+                self._thread = spawn(self._run, name="supervisor-client")
+
+    def stop(self, deadline: Deadline) -> None:
+        """Disconnect."""
+        self._stop.set()
+        with self._condition:
+            connection, thread = self._connection, self._thread
+            self._condition.notify_all()
+        if connection is not None:
+            connection.break_off()
+        if thread is not None:
+            join_all([thread], deadline)
+
+    def has_records(self) -> bool:
+        """Tell whether there may be containers: a supervisor runs, or one has left records."""
+        records = self._directory / "containers"
+        return records.is_dir() and any(records.glob("*.json"))
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether there is a connection."""
+        with self._condition:
+            return self._connection is not None
+
+    @property
+    def mounts(self) -> str:
+        """How the supervisor can mount; connects to it to know."""
+        return str(self._connect(CALL_TIMEOUT).hello.get("mounts", ""))
+
+    # -- calls ----------------------------------------------------------------------------------------
+
+    def call(
+        self, op: str, *, timeout: float = CALL_TIMEOUT, fds: Sequence[int] = (), **fields: Any
+    ) -> Message:
+        """Ask and wait; raise the error that comes back, `Unavailable` when none comes."""
+        deadline = Deadline(timeout, self._clock)
+        connection = self._connect(timeout)
+        done = threading.Event()
+        outcome: list[tuple[Message | None, ProviderError | None]] = []
+
+        def answer(result: Message | None, error: ProviderError | None) -> None:
+            outcome.append((result, error))
+            done.set()
+
+        connection.ask({"op": op, **fields}, fds, answer)
+        if not done.wait(deadline.remaining()):
+            raise Unavailable(f"the supervisor did not answer {op} within {timeout:g} s")
+        result, error = outcome[0]
+        if error is not None:
+            raise error
+        assert result is not None
+        return result
+
+    def ask(
+        self,
+        op: str,
+        answer: Answer,
+        *,
+        fds: Sequence[int] = (),
+        ended: Answer | None = None,
+        **fields: Any,
+    ) -> Callable[[], None]:
+        """Ask and go on; return what ends the execution that was asked for. Raises `Unavailable`."""
+        connection = self._connect(CALL_TIMEOUT)
+        number = connection.ask({"op": op, **fields}, fds, answer, ended)
+        return lambda: _ignore_answer(connection, {"op": "end_exec", "exec": number})
+
+    def _connect(self, timeout: float) -> _Connection:
+        """Return the connection, made if there is none; raise `Unavailable`."""
+        deadline = Deadline(timeout, self._clock)
+        with self._condition:
+            self._wanted = True
+            self._failure = None
+            self._condition.notify_all()
+            while self._connection is None:
+                if self._stop.is_set() or self._thread is None:
+                    raise Unavailable("the process provider is not running")
+                if self._failure is not None:
+                    raise self._failure
+                if deadline.expired:
+                    raise Unavailable("the supervisor cannot be reached")
+                self._clock.wait(self._condition, deadline.remaining())
+            return self._connection
+
+    # -- the thread -----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        pause = RECONNECT[0]
+        while self._wait_until_wanted():
+            try:
+                connection = self._open()
+                self._serve(connection)
+                if not connection.hello:
+                    raise Unavailable("the supervisor ended the connection at once, or refuses this agent")
+            except ProviderError as error:
+                logger.warning("%s", error)
+                with self._condition:
+                    self._failure = error
+                    self._condition.notify_all()
+                self._stop.wait(pause)
+                pause = min(2 * pause, RECONNECT[1])
+            else:
+                pause = RECONNECT[0]
+
+    def _wait_until_wanted(self) -> bool:
+        with self._condition:
+            while not self._wanted and not self._stop.is_set():
+                self._clock.wait(self._condition, None)
+            return not self._stop.is_set()
+
+    def _open(self) -> _Connection:
+        sock = self._try_connect()
+        if sock is None:
+            self._launch()
+            sock = self._try_connect()
+        if sock is None:
+            raise Unavailable(f"no supervisor listens in {self._directory}")
+        return _Connection(sock)
+
+    def _try_connect(self) -> socket.socket | None:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with unix_address(self._directory / SOCKET_NAME) as address:
+                sock.connect(address)
+        except OSError:
+            sock.close()
+            return None
+        return sock
+
+    def _launch(self) -> None:
+        """Start a supervisor that is nobody's child; returns when it listens."""
+        script = Path(virtual_kubelet.__file__).parent / "providers/process/supervisor/__main__.py"
+        command = [sys.executable, "-I", "-S", "-X", "utf8", str(script), "--dir", str(self._directory)]
+        try:
+            ended = subprocess.run(
+                command,
+                # Nothing of the agent's: what it may do must not leak into containers.
+                env={"PATH": SAFE_PATH, "LANG": "C.UTF-8"},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                timeout=START_TIMEOUT,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Unavailable(f"the supervisor cannot be started: {error}") from error
+        if ended.returncode != 0:
+            text = ended.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+            raise Unavailable(f"the supervisor ended at once, exit code {ended.returncode}: {text}")
+
+    def _serve(self, connection: _Connection) -> None:
+        """Greet the supervisor, then read until the connection ends."""
+
+        def greeted(result: Message | None, error: ProviderError | None) -> None:
+            if result is None:
+                logger.warning("the supervisor refuses this agent: %s", error)
+                connection.break_off()
+                return
+            connection.hello = result
+            with self._condition:
+                stopped = self._stop.is_set()
+                self._connection = None if stopped else connection
+                self._condition.notify_all()
+            if stopped:
+                connection.break_off()
+            else:
+                self._on_connect()
+
+        connection.ask({"op": "hello", "protocols": [PROTOCOL], "events": True}, (), greeted)
+        try:
+            connection.read(lambda event: self._on_container(event["container"]))
+        finally:
+            with self._condition:
+                self._connection = None
+                # Nobody asks and nothing runs: leave it at that.
+                self._wanted = self.has_records()
+                self._condition.notify_all()
+            connection.sock.close()
+            if not self._stop.is_set():
+                self._on_connect()
+
+
+def _ignore_answer(connection: _Connection, request: Message) -> None:
+    connection.ask(request, (), lambda _result, _error: None)

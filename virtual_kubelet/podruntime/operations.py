@@ -1,0 +1,186 @@
+"""What is done outside for a pod: make its surroundings, start a container, take the surroundings away.
+
+These run in task threads and may take long; they know nothing of the record. What they cannot do they say by an
+error whose `reason` is the container's waiting reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from virtual_kubelet.errors import NotFound, ProviderError
+from virtual_kubelet.objects import Container, Pod
+from virtual_kubelet.podruntime.containers import find
+from virtual_kubelet.podruntime.driver import (
+    ContainerInfo,
+    ContainerRequest,
+    Driver,
+    ImageError,
+    Sandbox,
+)
+from virtual_kubelet.podruntime.volumes import Volumes
+from virtual_kubelet.provider import LogOptions, PodContext
+from virtual_kubelet.pure.expansion import command_line
+
+__all__ = ["Operations", "StartError", "labels_of"]
+
+logger = logging.getLogger(__name__)
+
+MAX_MESSAGE = 4096
+MAX_LOG_MESSAGE = 2048
+MAX_LOG_LINES = 80
+TERMINATION_LOG = "termination-log"
+
+
+class StartError(ProviderError):
+    """A container cannot be started now."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def labels_of(
+    pod: Pod, container: Container, attempt: int, node_name: str, cluster_id: str
+) -> dict[str, str]:
+    """Return what marks a container as this node's, and says whose it is."""
+    metadata = pod["metadata"]
+    return {
+        "node": node_name,
+        "cluster": cluster_id,
+        "namespace": metadata["namespace"],
+        "pod": metadata["name"],
+        "uid": metadata["uid"],
+        "container": container["name"],
+        "attempt": str(attempt),
+        "image": container.get("image", ""),
+    }
+
+
+@dataclass(frozen=True)
+class Operations:
+    """Driver, volumes and Kubernetes in one hand."""
+
+    driver: Driver
+    volumes: Volumes
+    context: PodContext
+
+    def prepare(self, pod: Pod) -> Sandbox:
+        """Make volumes and sandbox."""
+        self.volumes.prepare(pod)
+        return self.driver.prepare_pod(pod)
+
+    def tear_down(self, uid: str) -> None:
+        """Remove sandbox and volumes; logs stay."""
+        self.driver.release_pod(uid)
+        self.volumes.remove(uid)
+
+    def start(self, pod: Pod, name: str, attempt: int, sandbox: Sandbox) -> ContainerInfo:
+        """Start an attempt; raise `StartError` (or any other `ProviderError`)."""
+        source = self._newest(pod)
+        slot = find(source, name) or find(pod, name)
+        if slot is None:
+            raise StartError("CreateContainerConfigError", f"the pod has no container {name}")
+        container = slot.container
+        request = self._request(source, container, attempt, sandbox)
+        try:
+            container_id = self.driver.create(request)
+        except ProviderError as error:
+            raise StartError("CreateContainerError", str(error)) from error
+        self._event(pod, "Normal", "Created", f"Created container: {name}")
+        try:
+            info = self.driver.start(container_id)
+        except ProviderError as error:
+            raise StartError("RunContainerError", str(error)) from error
+        if info.reason == "ContainerCannotRun":
+            self._event(pod, "Warning", "Failed", f"Error: {info.message}")
+        else:
+            self._event(pod, "Normal", "Started", f"Started container {name}")
+        return info
+
+    def _newest(self, pod: Pod) -> Pod:
+        """Return the pod as the API server has it: its references are resolved anew for each start."""
+        uid = pod["metadata"]["uid"]
+        return next((item for item in self.context.pods() if item["metadata"].get("uid") == uid), pod)
+
+    def _request(self, pod: Pod, container: Container, attempt: int, sandbox: Sandbox) -> ContainerRequest:
+        name = container["name"]
+        image = self._image(pod, container)
+        try:
+            environment = self.context.environment(pod, container, list(sandbox.ips))
+            mounts = self.volumes.mounts(pod, container, environment)
+        except ProviderError as error:
+            raise StartError("CreateContainerConfigError", str(error)) from error
+        command, args = command_line(container, environment)
+        directory = self.volumes.directory(pod["metadata"]["uid"], name)
+        return ContainerRequest(
+            pod=pod,
+            container=container,
+            attempt=attempt,
+            sandbox=sandbox,
+            command=tuple(command),
+            args=tuple(args),
+            environment=environment,
+            mounts=mounts,
+            directory=str(directory),
+            termination_log=str(self._termination_log(pod["metadata"]["uid"], name)),
+            image=container.get("image", ""),
+            image_id=image,
+            labels=labels_of(pod, container, attempt, self.context.node_name, self.context.cluster_id),
+        )
+
+    def _image(self, pod: Pod, container: Container) -> str:
+        reference = container.get("image", "")
+        policy = container.get("imagePullPolicy") or "IfNotPresent"
+        credentials = self.context.pull_secrets(pod) if pod["spec"].get("imagePullSecrets") else []
+        try:
+            image = self.driver.ensure_image(reference, policy, credentials)
+        except ImageError as error:
+            self._event(pod, "Warning", "Failed", str(error))
+            raise StartError(error.reason, str(error)) from error
+        if image.message:
+            self._event(pod, "Normal", "Pulled", image.message)
+        return image.id
+
+    def _termination_log(self, uid: str, name: str) -> Path:
+        """Return an empty file, writable for whoever the container runs as."""
+        path = self._message_path(uid, name)
+        path.write_bytes(b"")
+        path.chmod(0o666)
+        return path
+
+    def _message_path(self, uid: str, name: str) -> Path:
+        return self.volumes.directory(uid, name).with_name(f"{name}.{TERMINATION_LOG}")
+
+    def termination_message(self, container: Container, info: ContainerInfo) -> str:
+        """Return what an ended container left to say, by its terminationMessagePolicy."""
+        message = ""
+        with contextlib.suppress(OSError):
+            path = self._message_path(info.uid, info.name)
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)  # it is the container's to write
+            with os.fdopen(fd, "rb") as file:
+                message = file.read(MAX_MESSAGE).decode("utf-8", "replace")
+        policy = container.get("terminationMessagePolicy")
+        if message or policy != "FallbackToLogsOnError" or info.exit_code == 0:
+            return message
+        return self._end_of_log(info)
+
+    def _end_of_log(self, info: ContainerInfo) -> str:
+        try:
+            stream = self.driver.logs(info.id, LogOptions(tail=MAX_LOG_LINES))
+        except (NotFound, ProviderError):
+            return ""
+        data = b""
+        try:
+            while piece := stream.read():
+                data = (data + piece)[-MAX_LOG_MESSAGE:]
+        finally:
+            stream.close()
+        return data.decode("utf-8", "replace")
+
+    def _event(self, pod: Pod, kind: str, reason: str, message: str) -> None:
+        self.context.event(pod, kind, reason, message)
