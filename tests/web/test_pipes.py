@@ -60,6 +60,19 @@ def test_close_drops_everything_and_wakes_the_reader():
     assert budget.used == 0
 
 
+def test_a_cut_leaves_what_was_whole():
+    stream, _ = pipe()
+    stream.feed(b"whole")
+    stream.end()
+    stream.cut()
+    assert stream.read(10) == b"whole"
+    assert stream.read(10) == b""
+    other, budget = pipe()
+    other.feed(b"half")
+    other.cut()
+    assert (other.read(10), budget.used) == (b"", 0)
+
+
 def test_a_diverted_pipe_holds_nothing():
     stream, budget = pipe()
     taken = []

@@ -139,6 +139,8 @@ class Duplex(Generic[E]):
         """Receive once; False when the connection is over."""
         now = self._clock.monotonic()
         due = self._tasks.on_round(now)
+        if self._core.pending:
+            self._answer()
         if not self._wait_for_room():
             return False
         rest = self._touched + self._idle_timeout - now
@@ -164,7 +166,11 @@ class Duplex(Generic[E]):
         return idle
 
     def _wait_for_room(self) -> bool:
-        """Wait until consumers have taken enough; False when the peer goes, or they take nothing for long."""
+        """Wait until consumers have taken enough; False when the peer goes, or they take nothing for long.
+
+        A peer's end is seen here as soon as the kernel has it. Behind more unread bytes than the kernel takes
+        it does not get through: then TCP keep-alive finds out, minutes later.
+        """
         began = heard = self._clock.monotonic()
         while not self._budget.wait_for_room(min(HANG_UP_CHECK, self._idle_timeout)):
             now = self._clock.monotonic()

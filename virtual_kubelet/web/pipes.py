@@ -141,6 +141,13 @@ class Pipe:
         with self._changed:
             self._consumer = consumer
 
+    def cut(self) -> None:
+        """Say that the peer has gone: what it had not brought to an end is dropped."""
+        with self._changed:
+            whole = self._ended
+        if not whole:
+            self.close()
+
     def close(self) -> None:
         """Drop what is held and all that may come; a waiting `read` returns b""."""
         with self._changed:

@@ -120,7 +120,7 @@ class SpdyStream:
 
     def abandon(self) -> None:
         """Let readers, writers and callbacks know that the stream is over."""
-        self._pipe.close()
+        self._pipe.cut()
         self._gone.set()
 
     def feed(self, data: bytes) -> None:
@@ -164,7 +164,7 @@ class SpdyConnection:
         self._budget = Budget(buffer, clock=clock)
         self._lock = threading.Lock()
         self._streams: dict[int, SpdyStream] = {}  # under the lock: those that are open
-        self._replied: dict[int, threading.Event] = {}  # under the lock: ours that wait for an answer
+        self._waiting: dict[int, threading.Event] = {}  # under the lock: ours that wait for an answer
         self._gone = StopSignal()
         self.duplex: Duplex[events.Event] = Duplex(
             transport, self.session, self, budget=self._budget, idle_timeout=idle_timeout, clock=clock
@@ -222,25 +222,30 @@ class SpdyConnection:
             BrokenPipeError: it refuses, or has gone.
         """
         pairs = tuple(headers)
-        accepted = threading.Event()
-        stream: list[SpdyStream] = []
+        answered = threading.Event()
+        opened: list[SpdyStream] = []
 
         def queue() -> None:
             stream_id = self.session.open_stream(pairs)
-            stream.append(SpdyStream(self, stream_id, pairs, self._budget))
+            opened.append(SpdyStream(self, stream_id, pairs, self._budget))
             with self._lock:
-                self._streams[stream_id] = stream[0]
-                self._replied[stream_id] = accepted
+                self._streams[stream_id] = opened[0]
+                self._waiting[stream_id] = answered
 
         self.duplex.send(queue)
-        stream[0].on_close(accepted.set)
+        stream = opened[0]
+        stream.on_close(answered.set)
         if self._gone.is_set():
-            stream[0].abandon()
-        if not accepted.wait(timeout):
+            stream.abandon()
+        in_time = answered.wait(timeout)
+        with self._lock:
+            refused = self._waiting.pop(stream.id, None) is not None
+        if not in_time:
+            stream.reset()
             raise TimeoutError(f"the peer did not accept a stream within {timeout:g} s")
-        if stream[0].closed:
+        if refused:
             raise BrokenPipeError("the peer refused a stream")
-        return stream[0]
+        return stream
 
     def forget_closed(self, stream: SpdyStream) -> None:
         """Take a stream off the list if it is closed both ways."""
@@ -278,12 +283,13 @@ class SpdyConnection:
         elif isinstance(event, events.StreamReset):
             with self._lock:
                 self._streams.pop(stream.id, None)
+            stream.discard()
             stream.abandon()
         else:
             with self._lock:
-                accepted = self._replied.pop(stream.id, None)
-            if accepted is not None:
-                accepted.set()
+                answered = self._waiting.pop(stream.id, None)
+            if answered is not None:
+                answered.set()
 
     @property
     def done(self) -> bool:

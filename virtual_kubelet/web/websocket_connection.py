@@ -161,6 +161,8 @@ class WebSocketConnection:
                 pipe.end()
         elif isinstance(event, Closed):
             self.close_code = event.code
+            for pipe in self._pipes.values():
+                pipe.end()
 
     def on_round(self, now: float) -> None:
         """See `duplex.Tasks`: nothing is ever due."""
@@ -181,4 +183,4 @@ class WebSocketConnection:
         """See `duplex.Tasks`."""
         self._gone.set()
         for pipe in self._pipes.values():
-            pipe.close()
+            pipe.cut()
