@@ -129,3 +129,23 @@ def test_progress_between_refusals_is_no_stuck_version(listed):
         listed.saw(str(101 + step))
         listed.watch_ended(Outcome.REFUSED, 0.0)
     assert listed.next().watch
+
+
+def test_a_server_that_comes_back_and_has_forgotten_is_listed_at_once(listed):
+    for _ in range(5):
+        listed.watch_ended(Outcome.UNREACHABLE, 0.0)
+    listed.watch_ended(Outcome.EXPIRED, 0.0)
+    assert listed.next() == NEWEST
+    assert listed.pause(0.9) == 0
+
+
+def test_breaking_and_forgetting_in_turn_is_not_hammered(listed):
+    pauses = []
+    for _ in range(6):
+        listed.watch_ended(Outcome.UNREACHABLE, 0.0)
+        pauses.append(listed.pause(0.0))
+        listed.watch_ended(Outcome.EXPIRED, 0.0)
+        pauses.append(listed.pause(0.0))
+        listed.list_ended(Outcome.DONE)
+        listed.saw("100")
+    assert sum(pauses) > 20

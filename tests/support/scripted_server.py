@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import threading
 from urllib.parse import parse_qs, urlsplit
@@ -25,6 +26,7 @@ class Call:
         self.server = server
         self.sock = sock
         self.method = method
+        self.target = target
         self.path = split.path
         self.query = {
             key: values[-1] for key, values in parse_qs(split.query, keep_blank_values=True).items()
@@ -77,16 +79,18 @@ class Call:
         """Wait until `event`, the peer's going, or the server's end."""
         self.answered = True
         while not self.server.stopping.is_set() and not (event and event.is_set()):
-            self.sock.settimeout(0.02)
-            try:
-                if self.sock.recv(1, socket.MSG_PEEK) == b"":
-                    break
-            except TimeoutError:
-                continue
-            except OSError:
+            if select.select([self.sock], [], [], 0.02)[0] and self.is_gone():
                 break
-        with contextlib.suppress(OSError):
-            self.sock.settimeout(None)
+
+    def is_gone(self):
+        """Tell whether the peer has closed the connection."""
+        try:
+            # Below the TLS socket, which cannot peek.
+            return socket.socket.recv(self.sock, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def _head(self, status, headers):
         self.answered = True
@@ -111,7 +115,7 @@ class ScriptedServer:
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = self._listener.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
-        self._threads.append(spawn(self._accept, name="scripted-accept"))
+        self._acceptor = spawn(self._accept, name="scripted-accept")
 
     def __enter__(self):
         return self
@@ -124,15 +128,16 @@ class ScriptedServer:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._acceptor.join(10)
         self.drop_connections()
-        for thread in list(self._threads):
+        for thread in self._threads:
             thread.join(10)
 
     def drop_connections(self):
         with self._lock:
             for sock in self._open:
                 with contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def _accept(self):
         while not self.stopping.is_set():
@@ -147,19 +152,22 @@ class ScriptedServer:
             self._threads.append(spawn(self._serve, sock, name="scripted-connection"))
 
     def _serve(self, sock):
-        plain = sock
+        raw = sock
         try:
             if self._tls is not None:
-                sock = self._tls.wrap_socket(sock, server_side=True)
+                sock = self._tls.wrap_socket(raw, server_side=True)
+                with self._lock:
+                    self._open.discard(raw)
+                    self._open.add(sock)
             while self._one(sock):
                 pass
         except OSError:
             pass
         finally:
             with self._lock:
-                self._open.discard(plain)
+                self._open -= {raw, sock}
             sock.close()
-            plain.close()
+            raw.close()
 
     def _one(self, sock):
         data = b""

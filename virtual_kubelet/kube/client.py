@@ -284,7 +284,7 @@ class Client:
         return value
 
     def _exchange(self, call: _Call) -> urllib3.BaseHTTPResponse:
-        """Send a request, again where the server asks for that; return an answer below 400."""
+        """Send a request, again where the server asks for that; return an answer of success."""
         if call.limited:
             self._wait_for_turn(call.method)
         body = None if call.body is None else codec.dumps(call.body)
@@ -293,7 +293,7 @@ class Client:
         renewed = False
         for attempt in range(1, MAX_TRIES + 1):
             response = self._send(call, path, body)
-            if response.status < 400:
+            if response.status < 300:
                 return response
             if response.status == 401 and not renewed and self._access.credentials.rejected():
                 response.drain_conn()

@@ -29,7 +29,16 @@ from virtual_kubelet.errors import (
     ApiUnavailable,
 )
 
-__all__ = ["NONSENSE", "NOT_TRUSTED", "NO_ANSWER", "from_answer", "from_status", "no_answer", "retry_after"]
+__all__ = [
+    "NONSENSE",
+    "NOT_TRUSTED",
+    "NO_ANSWER",
+    "broken",
+    "from_answer",
+    "from_status",
+    "no_answer",
+    "retry_after",
+]
 
 NO_ANSWER = "NoAnswer"
 """The `reason` of an `ApiUnavailable` for a server that cannot be reached, or whose connection broke."""
@@ -54,7 +63,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 
 
 def from_answer(code: int, body: bytes, headers: Mapping[str, str], doing: str) -> ApiError:
-    """Return the error for an answer of 400 or above; `doing` names the request ("GET /api/v1/pods")."""
+    """Return the error for an answer that is no success; `doing` names the request ("GET /api/v1/pods")."""
     try:
         status = codec.loads(body)
     except ValueError:
@@ -109,7 +118,17 @@ def no_answer(error: HTTPError, host: str) -> ApiUnavailable:
     )
 
 
-def _words(error: HTTPError, cause: BaseException) -> str:
+def broken(error: Exception, host: str) -> ApiUnavailable:
+    """Return the error for an answer that broke off in the middle."""
+    if isinstance(error, ReadTimeoutError):
+        text = f"the API server {host} has been silent for too long"
+    else:
+        words = _words(error, _root(error))
+        text = f"the connection to the API server {host} broke: {words}"
+    return ApiUnavailable(text, reason=NO_ANSWER)
+
+
+def _words(error: Exception, cause: BaseException) -> str:
     if isinstance(error, NameResolutionError):
         return "its name cannot be resolved"
     # Every failed connection is a ConnectTimeoutError to urllib3; those with a cause are none to us.
@@ -118,9 +137,9 @@ def _words(error: HTTPError, cause: BaseException) -> str:
     if isinstance(error, ReadTimeoutError):
         return "no answer within the timeout"
     prefix = "through the proxy: " if isinstance(error, ProxyError) else ""
-    if isinstance(cause, OSError) and cause.strerror:
-        return prefix + cause.strerror
-    return prefix + (str(cause) or type(cause).__name__)
+    if isinstance(cause, OSError):
+        return prefix + (cause.strerror or str(cause))
+    return prefix + str(error.args[0] if error.args else error)
 
 
 def _root(error: BaseException) -> BaseException:

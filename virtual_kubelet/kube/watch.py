@@ -12,7 +12,7 @@ from urllib3.exceptions import HTTPError
 
 from virtual_kubelet import codec
 from virtual_kubelet.errors import ApiUnavailable
-from virtual_kubelet.kube.failures import NO_ANSWER, NONSENSE, no_answer
+from virtual_kubelet.kube.failures import NONSENSE, broken
 from virtual_kubelet.objects import JsonObject
 
 __all__ = ["ByteStream", "LineSplitter", "Watch"]
@@ -100,7 +100,7 @@ class ByteStream:
                 yield data
         except (HTTPError, OSError) as error:
             if not self.closed:
-                raise _broken(error, self._host) from error
+                raise broken(error, self._host) from error
         finally:
             with self._lock:
                 self._reading = False
@@ -150,12 +150,6 @@ class Watch:
                     if self.closed:
                         return
                     yield event
-
-
-def _broken(error: Exception, host: str) -> ApiUnavailable:
-    if isinstance(error, HTTPError):
-        return no_answer(error, host)
-    return ApiUnavailable(f"the connection to the API server {host} broke: {error}", reason=NO_ANSWER)
 
 
 def _event(line: bytes) -> tuple[str, JsonObject]:

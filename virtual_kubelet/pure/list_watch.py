@@ -56,7 +56,10 @@ class ListWatch:
         self._version: str | None = None  # None: a list is due
         self._first = True
         self._paged = True
-        self._failures = 0
+        # Two troubles, each with a back-off of its own: a server that comes back is not made to wait for
+        # what it had refused, and its first 410 is nobody's fault.
+        self._failures = 0  # answers that were failures, since a watch lived
+        self._absences = 0  # requests without an answer, in a row
         self._refusals = 0  # in a row, of a watch at one version
         self._last = Outcome.DONE
 
@@ -79,6 +82,7 @@ class ListWatch:
             # The failures stay counted until a watch lives: list and 410 in turn are no success.
             self._first = False
             self._paged = True
+            self._absences = 0
             self._last = outcome
             return
         if outcome in {Outcome.EXPIRED, Outcome.NONSENSE}:
@@ -90,7 +94,7 @@ class ListWatch:
     def watch_ended(self, outcome: Outcome, lifetime: float) -> None:
         """Take in how a watch ended, after `lifetime` seconds."""
         if lifetime >= HEALTHY:
-            self._failures = 0
+            self._failures = self._absences = 0
         if outcome is Outcome.DONE and lifetime >= SHORT:
             self._last = outcome
             return
@@ -106,14 +110,16 @@ class ListWatch:
         if self._last is Outcome.DONE:
             return 0.0
         if self._last is Outcome.UNREACHABLE:
-            return UNREACHABLE_BACKOFF.delay(self._failures, chance)
+            return UNREACHABLE_BACKOFF.delay(self._absences, chance)
         if self._last is Outcome.EXPIRED:
             # The first time is no one's fault, and what is missed meanwhile waits for the list.
             return REFUSED_BACKOFF.delay(self._failures - 1, chance)
         return REFUSED_BACKOFF.delay(self._failures, chance)
 
     def _fail(self, outcome: Outcome) -> None:
-        if outcome is Outcome.UNREACHABLE and self._last is not Outcome.UNREACHABLE:
-            self._failures = 0  # another trouble, with a back-off of its own
-        self._failures += 1
+        if outcome is Outcome.UNREACHABLE:
+            self._absences += 1
+        else:
+            self._failures += 1
+            self._absences = 0
         self._last = outcome
