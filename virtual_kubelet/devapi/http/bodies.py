@@ -8,10 +8,12 @@ import yaml
 
 from virtual_kubelet import codec
 from virtual_kubelet.devapi import failures
-from virtual_kubelet.devapi.registry.kinds import Kind
+from virtual_kubelet.devapi.http import protobuf
+from virtual_kubelet.devapi.schema.conform import Mismatch, conform, unknown_fields
+from virtual_kubelet.devapi.schema.model import message_of
 from virtual_kubelet.objects import JsonObject
 
-__all__ = ["PROTOBUF", "expect_kind", "media_type", "read_object", "read_value"]
+__all__ = ["Decoder", "media_type", "read_value"]
 
 JSON = "application/json"
 YAML = "application/yaml"
@@ -36,6 +38,8 @@ def read_value(data: bytes, content_type: str) -> Any:
             return codec.loads(data)
         if kind == YAML:
             return _plain(yaml.safe_load(data))
+        if kind == PROTOBUF:
+            return protobuf.decode_object(data)
     except (ValueError, yaml.YAMLError) as error:
         raise failures.bad_request(f"the object provided is unrecognized: {error}") from error
     raise failures.unsupported_media_type(ACCEPTED)
@@ -53,32 +57,82 @@ def _plain(value: Any) -> Any:
     return isoformat() if callable(isoformat) else str(value)
 
 
-def read_object(data: bytes, content_type: str, api_version: str, kind: str) -> JsonObject:
-    """Decode an object of one kind; its apiVersion and kind may be left out and are taken off.
+class Decoder:
+    """Makes stored bodies of one kind from what clients send."""
 
-    Raises:
-        ApiError: 400 when it is something else.
-    """
-    value = read_value(data, content_type)
-    if not isinstance(value, dict):
-        raise failures.bad_request("the object provided is unrecognized (must be an object)")
-    return expect_kind(value, api_version, kind)
+    def __init__(self, group: str, version: str, kind: str, *, validation: str = "Warn") -> None:
+        """`validation` says what becomes of unknown fields: Strict, Warn or Ignore (fieldValidation)."""
+        self._api_version = f"{group}/{version}" if group else version
+        self._kind = kind
+        self._message = message_of(group, kind)
+        self._validation = validation
+        self.warnings: list[str] = []
+        """What to tell the client although the request succeeds."""
 
+    def read(self, data: bytes, content_type: str) -> JsonObject:
+        """Decode a body, which becomes the object without apiVersion and kind.
 
-def expect_kind(value: JsonObject, api_version: str, kind: str) -> JsonObject:
-    """Take off apiVersion and kind, which have to be the expected ones."""
-    said_version, said_kind = value.pop("apiVersion", api_version), value.pop("kind", kind)
-    if said_version != api_version:
-        raise failures.bad_request(
-            f"the API version in the data ({said_version}) does not match the expected API version ({api_version})"
+        Raises:
+            ApiError: 400 when it is something else, or holds values of wrong types; 415.
+        """
+        value = read_value(data, content_type)
+        if not isinstance(value, dict):
+            raise failures.bad_request("the object provided is unrecognized (must be an object)")
+        self._expect(value)
+        try:
+            return self._conform(value)
+        except Mismatch as error:
+            raise failures.bad_request(self._complaint(str(error))) from error
+        except _UnknownFields as error:
+            raise failures.bad_request(self._complaint(f"strict decoding error: {error}")) from error
+
+    def patched(self, value: JsonObject) -> JsonObject:
+        """Check the result of a patch, which becomes the object without apiVersion and kind.
+
+        Raises:
+            ApiError: 400 when it is of another kind, 422 when it holds values of wrong types.
+        """
+        self._expect(value)
+        try:
+            return self._conform(value)
+        except Mismatch as error:
+            reason = str(error)
+        except _UnknownFields as error:
+            reason = f"strict decoding error: {error}"
+        # The patch is not repeated: it may hold secrets.
+        raise failures.invalid(
+            "", "", [failures.FieldError("patch", "FieldValueInvalid", f"Invalid value: {reason}")]
         )
-    if said_kind != kind:
-        raise failures.bad_request(f'{said_kind} in version "{said_version}" cannot be handled as a {kind}')
-    if not isinstance(value.setdefault("metadata", {}), dict):
-        raise failures.bad_request("metadata must be an object")
-    return value
+
+    def _complaint(self, reason: str) -> str:
+        return f'{self._kind} in version "{self._api_version}" cannot be handled as a {self._kind}: {reason}'
+
+    def _expect(self, value: JsonObject) -> None:
+        api_version = value.pop("apiVersion", None) or self._api_version
+        kind = value.pop("kind", None) or self._kind
+        if api_version != self._api_version:
+            raise failures.bad_request(
+                f"the API version in the data ({api_version}) does not match the expected API version "
+                f"({self._api_version})"
+            )
+        if kind != self._kind:
+            raise failures.bad_request(
+                f'{kind} in version "{api_version}" cannot be handled as a {self._kind}'
+            )
+
+    def _conform(self, value: JsonObject) -> JsonObject:
+        if self._message is None:
+            value.setdefault("metadata", {})
+            return value
+        body, unknown = conform(value, self._message)
+        body.setdefault("metadata", {})
+        if unknown and self._validation != "Ignore":
+            complaints = [f'unknown field "{path}"' for path in unknown_fields(value, self._message)]
+            if self._validation == "Strict":
+                raise _UnknownFields(", ".join(complaints))
+            self.warnings += complaints
+        return body
 
 
-def of_kind(data: bytes, content_type: str, kind: Kind) -> JsonObject:
-    """Decode an object of a registered kind."""
-    return read_object(data, content_type, kind.api_version, kind.kind)
+class _UnknownFields(ValueError):
+    """Fields that do not exist, where that is not allowed."""

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from virtual_kubelet.devapi import failures
-from virtual_kubelet.devapi.http import bodies
+from virtual_kubelet.devapi.http.bodies import Decoder
 from virtual_kubelet.devapi.http.request_info import RequestInfo
 from virtual_kubelet.devapi.identity import User
 from virtual_kubelet.devapi.registry.kinds import Kind
+from virtual_kubelet.devapi.verbs.options import first
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.web.messages import Request, Response, Upgrade
 
@@ -26,14 +26,12 @@ class Call:
     kind: Kind
     user: User
 
-    def body(self, api_version: str, kind: str, *others: str) -> JsonObject:
-        """Decode the body, of `api_version` or one of `others`; `ApiError` 400 when it is something else."""
-        value = bodies.read_value(self.request.read(), self.request.headers.get("Content-Type"))
-        if not isinstance(value, dict):
-            raise failures.bad_request("the object provided is unrecognized (must be an object)")
-        if value.get("apiVersion") in others:
-            api_version = value["apiVersion"]
-        return bodies.expect_kind(value, api_version, kind)
+    def body(self, group: str, kind: str) -> JsonObject:
+        """Decode the body, of version v1; `ApiError` 400 when it is something else."""
+        request = self.request
+        validation = first(request.query, "fieldValidation") or "Warn"
+        decoder = Decoder(group, "v1", kind, validation=validation)
+        return decoder.read(request.read(), request.headers.get("Content-Type"))
 
 
 CallHandler: TypeAlias = "Callable[[Call], Response | Upgrade]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from virtual_kubelet.devapi import failures
 from virtual_kubelet.devapi.access.service_tokens import AUDIENCE, TokenIssuer
 from virtual_kubelet.devapi.discovery import documents
+from virtual_kubelet.devapi.discovery.openapi import OpenApi
 from virtual_kubelet.devapi.http.replies import json_reply
 from virtual_kubelet.devapi.http.version import version
 from virtual_kubelet.devapi.registry.kinds import Kinds
@@ -22,6 +23,7 @@ class Documents:
     def __init__(self, kinds: Kinds, issuer: TokenIssuer) -> None:
         self._kinds = kinds
         self._issuer = issuer
+        self._openapi = OpenApi(kinds)
 
     def __call__(self, request: Request) -> Response:
         """Answer, or raise `ApiError` 404."""
@@ -53,4 +55,6 @@ class Documents:
                 "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": ["ES256"],
             }
+        if path == "/openapi/v3" or path.startswith("/openapi/v3/"):
+            return self._openapi.document(path.removeprefix("/openapi/v3").strip("/"))
         return documents.legacy(self._kinds, path)

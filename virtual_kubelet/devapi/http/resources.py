@@ -62,8 +62,8 @@ class Resources:
             stream = open_watch(self._cluster, kind, namespace, info.name, request.query, view)
             return Response(200, stream, "application/json")
         if info.verb == "create":
-            body = bodies.of_kind(request.read(), request.headers.get("Content-Type"), kind)
             options = _options(request)
+            body = _decoder(kind, options).read(request.read(), request.headers.get("Content-Type"))
             record = create.create(self._cluster, kind, namespace, body, options)
             return encoded(view.one(record), 201, warnings=options.warnings)
         if info.verb == "deletecollection":
@@ -96,8 +96,9 @@ class Resources:
         namespace = info.namespace if kind.namespaced else ""
         content_type = request.headers.get("Content-Type")
         options = _options(request)
+        decoder = _decoder(kind, options)
         if info.verb == "update":
-            body = bodies.of_kind(request.read(), content_type, kind)
+            body = decoder.read(request.read(), content_type)
             transform = modify.replace(body, kind)
             if not subresource and kind.strategy.create_on_update:
                 existing = self._cluster.storage.get(kind.stored, namespace, info.name)
@@ -106,7 +107,7 @@ class Resources:
                     record = create.create(self._cluster, kind, namespace, body, options)
                     return encoded(view.one(record), 201)
         else:
-            transform = self._patch(request.read(), bodies.media_type(content_type), kind)
+            transform = self._patch(request.read(), bodies.media_type(content_type), kind, decoder)
         record = modify.modify(
             self._cluster,
             kind,
@@ -119,13 +120,11 @@ class Resources:
         return encoded(view.one(record), warnings=options.warnings)
 
     @staticmethod
-    def _patch(data: bytes, media_type: str, kind: Kind) -> modify.Transform:
+    def _patch(data: bytes, media_type: str, kind: Kind, decoder: bodies.Decoder) -> modify.Transform:
         if media_type not in PATCHES:
             raise failures.unsupported_media_type(", ".join(PATCHES))
         value: Any = bodies.read_value(data, "application/json")
-        return patch.patch_transform(
-            kind, media_type, value, lambda body: bodies.expect_kind(body, kind.api_version, kind.kind)
-        )
+        return patch.patch_transform(kind, media_type, value, decoder.patched)
 
     # ------------------------------------------------------------------------------------------------------
 
@@ -175,3 +174,9 @@ def _options(request: Request) -> WriteOptions:
         user=user.name if isinstance(user, User) else "",
         user_agent=request.headers.get("User-Agent"),
     )
+
+
+def _decoder(kind: Kind, options: WriteOptions) -> bodies.Decoder:
+    decoder = bodies.Decoder(kind.group, kind.version, kind.kind, validation=options.field_validation)
+    decoder.warnings = options.warnings
+    return decoder

@@ -26,7 +26,7 @@ class PodActions:
 
     def bind(self, call: Call) -> Response:
         """Assign the pod to the node that the Binding names."""
-        body = call.body("v1", "Binding")
+        body = call.body("", "Binding")
         target = body.get("target") or {}
         if target.get("kind", "Node") not in {"Node", ""} or not target.get("name"):
             complaint = failures.FieldError.required("target.name")
@@ -44,7 +44,7 @@ class PodActions:
 
     def evict(self, call: Call) -> Response:
         """Delete the pod as the Eviction says; no PodDisruptionBudgets exist here that could forbid it."""
-        said = call.body("policy/v1", "Eviction", "policy/v1beta1")
+        said = call.body("policy", "Eviction")
         if said["metadata"].get("name", call.info.name) != call.info.name:
             raise failures.bad_request("name in URL does not match name in Eviction object")
         options = DeleteOptions.from_body(

@@ -15,8 +15,8 @@ from virtual_kubelet.web.messages import Response
 
 __all__ = ["Reviews"]
 
-AUTHENTICATION = "authentication.k8s.io/v1"
-AUTHORIZATION = "authorization.k8s.io/v1"
+AUTHENTICATION = "authentication.k8s.io"
+AUTHORIZATION = "authorization.k8s.io"
 
 
 class Reviews:
@@ -115,7 +115,7 @@ def _user_info(user: User) -> JsonObject:
     return info
 
 
-def _answer(api_version: str, kind: str, body: JsonObject) -> Response:
+def _answer(group: str, kind: str, body: JsonObject) -> Response:
     return json_reply(
-        {"kind": kind, "apiVersion": api_version, "metadata": {"creationTimestamp": None}, **body}, 201
+        {"kind": kind, "apiVersion": f"{group}/v1", "metadata": {"creationTimestamp": None}, **body}, 201
     )

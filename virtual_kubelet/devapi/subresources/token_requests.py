@@ -14,7 +14,7 @@ from virtual_kubelet.web.messages import Response
 
 __all__ = ["TokenRequests"]
 
-API_VERSION = "authentication.k8s.io/v1"
+GROUP = "authentication.k8s.io"
 DEFAULT_SECONDS = 3600
 SHORTEST = 600
 LONGEST = 1 << 32
@@ -34,7 +34,7 @@ class TokenRequests:
 
     def create(self, call: Call) -> Response:
         """Give out a token."""
-        body = call.body(API_VERSION, "TokenRequest")
+        body = call.body(GROUP, "TokenRequest")
         namespace, name = call.info.namespace, call.info.name
         account = self._cluster.storage.get("serviceaccounts", namespace, name)
         if account is None:
@@ -48,7 +48,7 @@ class TokenRequests:
         spec = {**spec, "audiences": audiences, "expirationSeconds": seconds}
         answer = {
             "kind": "TokenRequest",
-            "apiVersion": API_VERSION,
+            "apiVersion": f"{GROUP}/v1",
             "metadata": {
                 "name": name,
                 "namespace": namespace,
