@@ -64,6 +64,12 @@ class PodNode:
 
     def __exit__(self, *_):
         self.stop()
+        self.plane.faults.clear()
+        for pod in self.admin.get("/api/v1/pods").json["items"]:
+            path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+            if pod["metadata"].get("finalizers"):
+                self.admin.merge(path, {"metadata": {"finalizers": None}})
+            self.admin.delete(path, {"gracePeriodSeconds": 0})
         self.admin.close()
 
     def start(self):
@@ -106,7 +112,7 @@ class PodNode:
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": name, **(metadata or {})},
-            "spec": {**pod["spec"], "nodeName": NODE},
+            "spec": {**pod["spec"], "nodeName": spec.get("nodeName", NODE)},
         }
         answer = self.admin.create(f"/api/v1/namespaces/{namespace}/pods", body)
         assert answer.status == 201, answer.json
@@ -149,6 +155,7 @@ class PodNode:
         before = len(log.all())
         found = []
         yield found
+        self.settled()
         found += [
             (request.verb, request.subresource, request.name)
             for request in log.all()[before:]

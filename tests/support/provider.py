@@ -18,7 +18,8 @@ class ScriptedProvider:
         self.lock = threading.RLock()
         self.pods = {}  # (namespace, name, uid) -> pod
         self.calls = []  # (method, "namespace/name", uid)
-        self.handed = []  # (method, pod) as given
+        self.handed = []  # (method, pod) as it was given
+        self.given = []  # the very objects of create_pod
         self.created_as = created_as
         self.on_delete = on_delete
         self.failures = {}  # method -> errors to raise, first to last
@@ -73,6 +74,7 @@ class ScriptedProvider:
     # --- the contract
 
     def create_pod(self, pod):
+        self.given.append(pod)
         self.called("create_pod", pod)
         with self.lock:
             if self.key(pod) not in self.pods:

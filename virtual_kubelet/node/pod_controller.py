@@ -58,6 +58,6 @@ class PodController:
         key = pod_key(new)
         if old is not None and old["metadata"]["uid"] != new["metadata"]["uid"]:
             self._records.mark_gone(old)  # its removal was missed
-        elif old is not None and not self._sync.needs_look(key, new):
+        elif old is not None and not self._sync.needs_look(key, old, new):
             return
         self._queue.add(key)

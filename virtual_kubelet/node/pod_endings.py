@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_GRACE = 30  # seconds, the API's own default
 MARGIN = 10.0  # seconds beyond the grace period for the backend to do what it was told
 POLL = Backoff(initial=0.2, maximum=2.0)
-POLL_PUSHING = Backoff(initial=5.0, maximum=10.0)  # in case a pushed word got lost
+POLL_PUSHING = Backoff(initial=1.0, maximum=10.0)  # in case a pushed word got lost
 
 
 class Progress(NamedTuple):

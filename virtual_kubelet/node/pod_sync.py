@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Final
 
 from virtual_kubelet.kube.store import Store
 from virtual_kubelet.node.pod_endings import PodEndings
@@ -27,6 +28,8 @@ from virtual_kubelet.runtime.clock import SYSTEM, Clock
 __all__ = ["PodSync"]
 
 logger = logging.getLogger(__name__)
+
+DELETION_FIELDS: Final = ("deletionTimestamp", "deletionGracePeriodSeconds")
 
 
 class PodSync:
@@ -77,20 +80,28 @@ class PodSync:
             return delay if delay is not None else 0.0
         return self._do(act, look)
 
-    def needs_look(self, key: str, new: Pod) -> bool:
-        """Tell whether a change that the API server reported can lead to anything. Cheap: each write comes here."""
-        metadata = new["metadata"]
+    def needs_look(self, key: str, old: Pod, new: Pod) -> bool:
+        """Tell whether a change from `old` to `new` can lead to anything; `old is new` in a resync.
+
+        Cheap, because the echo of each of our own writes comes here; and strict, because a look that nothing
+        calls for would bring forward a pod that waits for its next try.
+        """
+        metadata, before = new["metadata"], old["metadata"]
         record = self._records.find(key, metadata["uid"])
         if record is None:
             return True
         if record.settled and record.settled == metadata.get("resourceVersion"):
             return False  # the echo of our own write
-        if record.handed is None or "deletionTimestamp" in metadata:
+        if "deletionTimestamp" in metadata:
+            return old is new or any(metadata.get(name) != before.get(name) for name in DELETION_FIELDS)
+        if not same(changeable(new), changeable(old)):
             return True
-        if not same(changeable(new), record.handed):
-            return True
+        if record.handed is None:
+            return False  # it waits to be begun, which its status has no say in
         sighting = self._snapshot.of(key).get(metadata["uid"])
-        return sighting is None or self._writer.differs(new, sighting.status)
+        if sighting is None:
+            return old is new
+        return self._writer.differs(new, sighting.status)
 
     def _choose(self, look: Look, *, strangers: bool) -> Act:
         record, pod = look.record, look.pod

@@ -41,6 +41,10 @@ PAUSES = Backoff(initial=0.25, maximum=5.0, jitter=0.5)
 METHODS = ("create_pod", "update_pod", "delete_pod", "get_pod", "get_pod_status", "get_pods")
 
 
+class _Unforeseen(ProviderError):
+    """Something that is no `ProviderError` left the provider: a bug, as likely as not."""
+
+
 @dataclass(eq=False)
 class _Call:
     method: str
@@ -146,7 +150,7 @@ class ProviderCalls:
         try:
             return self._once(method, subject, call, args)
         except ProviderError as error:
-            if not error.retryable:
+            if not _may_pass(error):
                 raise
             first_failure = [error]
 
@@ -195,7 +199,7 @@ class ProviderCalls:
         except Exception as error:
             result = type(error).__name__
             logger.exception("the provider's %s failed in a way of its own%s", method, _about(subject))
-            raise ProviderError(redact_text(f"{type(error).__name__}: {error}")) from error
+            raise _Unforeseen(redact_text(f"{type(error).__name__}: {error}")) from error
         finally:
             with self._lock:
                 del self._under_way[number]
@@ -225,7 +229,8 @@ class ProviderCalls:
 
 
 def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, ProviderError) and error.retryable
+    # What was not foreseen is left to the queue: a bug three times over is three times the noise.
+    return isinstance(error, ProviderError) and error.retryable and not isinstance(error, _Unforeseen)
 
 
 def _described(call: _Call, now: float) -> str:

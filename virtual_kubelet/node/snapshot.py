@@ -62,9 +62,11 @@ class Snapshot:
         self._listing_lock = threading.Lock()  # held through a listing: one at a time
         # When the listing was made is all that is cached: the pods are in _sightings.
         self._fresh: TTLCache[str, bool] = TTLCache(1, interval, timer=clock.monotonic)  # under _listing_lock
+        self._pushing = pushing
+        self._listed_at: float | None = None  # monotonic, of the last good listing; under the lock
         self._periodic = Periodic(
             self._list_and_log,
-            PUSHED_INTERVAL if pushing else interval,
+            interval,
             name="snapshot",
             jitter=0.1,
             clock=clock,
@@ -183,6 +185,8 @@ class Snapshot:
 
     def _list_and_log(self) -> None:
         before = self.failure
+        if self._pushing and not before and self._listed_lately():
+            return
         try:
             self._list()
         except ProviderError as error:
@@ -192,6 +196,11 @@ class Snapshot:
             return
         if before:
             logger.info("the provider lists its pods again")
+
+    def _listed_lately(self) -> bool:
+        with self._lock:
+            at = self._listed_at
+        return at is not None and self._clock.monotonic() - at < PUSHED_INTERVAL
 
     def _list_if_stale(self) -> None:
         # Not for ever: a listing that hangs must not take the threads of the HTTP server with it.
@@ -220,6 +229,7 @@ class Snapshot:
             first = not self._sightings.complete
             news = self._sightings.take_listing(pods, order, self._clock.monotonic())
             self._failure = ""
+            self._listed_at = self._clock.monotonic()
         self._fresh["fresh"] = True
         if first:
             logger.info("the provider has %d pods", len(pods))
