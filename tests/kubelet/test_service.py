@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 import ssl
@@ -201,6 +202,41 @@ def test_a_certificate_from_files(start, authority, tmp_path):
     certificate, key = authority.server("from-files").write(tmp_path, "server")
     service = start(tls_cert_file=certificate, tls_private_key_file=key)
     assert peer_names(service) == {"from-files"}
+
+
+class SigningClient(ReviewingClient):
+    """A cluster whose signer approves at once."""
+
+    def __init__(self, authority):
+        super().__init__(allow=allow)
+        self.authority, self.request = authority, None
+
+    def create(self, resource, body, **options):
+        if resource.kind != "CertificateSigningRequest":
+            return super().create(resource, body, **options)
+        body["metadata"].update(name="csr-x", uid="1")
+        signed = self.authority.sign(base64.b64decode(body["spec"]["request"]))
+        self.request = {**body, "status": {"certificate": base64.b64encode(signed).decode()}}
+        return body
+
+    def get(self, resource, name, namespace=None):
+        return self.request if name == "csr-x" else super().get(resource, name, namespace)
+
+
+def test_the_clusters_certificate_takes_the_place_of_our_own(start, authority, tmp_path):
+    service = start(
+        client=SigningClient(authority), rotate_server_certificates=True, state_dir=str(tmp_path / "state")
+    )
+    verifying = ssl.create_default_context(cadata=authority.pem.decode())
+
+    def verified():
+        try:
+            return ask(service.port, "GET", "/pods", context=verifying)[0] == 401
+        except ssl.SSLCertVerificationError:
+            return False
+
+    assert peer_names(service) == {"vk", "127.0.0.1"}  # there from the first moment
+    eventually(verified)
 
 
 @pytest.mark.parametrize(

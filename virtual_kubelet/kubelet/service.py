@@ -10,31 +10,23 @@ KubeletServer
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from virtual_kubelet.errors import ConfigError
 from virtual_kubelet.kube.client import Client
 from virtual_kubelet.kubelet import api
 from virtual_kubelet.kubelet.authentication import Authentication
 from virtual_kubelet.kubelet.authorization import AlwaysAllow, Authorization, NodeAuthorization
-from virtual_kubelet.kubelet.client_ca import ClusterClientCa
 from virtual_kubelet.kubelet.guard import Guard
 from virtual_kubelet.kubelet.reviews import Reviews
-from virtual_kubelet.objects import NodeAddress
+from virtual_kubelet.kubelet.trust import Addresses, establish
 from virtual_kubelet.runtime.services import Service, ServiceGroup
 from virtual_kubelet.runtime.threads import Deadline
-from virtual_kubelet.settings import Settings
 from virtual_kubelet.web.limits import DEFAULT, Limits
-from virtual_kubelet.web.self_signed import SelfSigned
 from virtual_kubelet.web.server import Server
-from virtual_kubelet.web.tls import CertificateSource, FileBytes, FilePair, ServerTls
 
 __all__ = ["KubeletServer", "split_address"]
 
 logger = logging.getLogger(__name__)
-
-Addresses = Callable[[], Iterable[NodeAddress]]
 
 
 class KubeletServer:
@@ -62,25 +54,18 @@ class KubeletServer:
         """
         settings = node.settings
         self._settings = settings
-        services: list[Service] = []
-        client_ca: Callable[[], bytes | None]
-        if settings.client_ca_file:
-            client_ca = FileBytes(settings.client_ca_file, "--client-ca-file")
-        else:
-            client_ca = cluster_ca = ClusterClientCa(client, clock=node.clock)
-            services.append(cluster_ca)
-        certificates = _certificates(node, addresses)
+        trust = establish(settings, client, addresses, node.clock)
         self._server = Server(
             api.build(node, _guard(node, client)),
             address=settings.address,
             port=settings.port,
-            tls=ServerTls(certificates, client_ca, clock=node.clock),
+            tls=trust.tls,
             name="kubelet",
             limits=limits,
             clock=node.clock,
             metrics=node.metrics,
         )
-        services.append(self._server)
+        services: list[Service] = [*trust.services, self._server]  # in the order of their start
         self._plain: Server | None = None
         if settings.metrics_addr:
             address, port = split_address(settings.metrics_addr)
@@ -124,19 +109,6 @@ def _guard(node: api.Node, client: Client) -> Guard:
         else NodeAuthorization(reviews, settings.node_name, clock=node.clock)
     )
     return Guard(Authentication(reviews, anonymous=settings.anonymous_auth, clock=node.clock), authorization)
-
-
-def _certificates(node: api.Node, addresses: Addresses) -> CertificateSource:
-    settings = node.settings
-    if settings.tls_cert_file:
-        return FilePair(settings.tls_cert_file, settings.tls_private_key_file)
-    directory = str(Path(settings.state_dir) / "pki") if settings.state_dir else ""
-    return SelfSigned(directory, lambda: _names(settings, addresses()), clock=node.clock)
-
-
-def _names(settings: Settings, addresses: Iterable[NodeAddress]) -> set[str]:
-    """Return what the serving certificate has to be for: the node's name and every address."""
-    return {settings.node_name, *(item["address"] for item in addresses if item.get("address"))}
 
 
 def split_address(value: str) -> tuple[str, int]:
