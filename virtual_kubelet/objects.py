@@ -157,6 +157,7 @@ class PodSpec(TypedDict, total=False):
     """`core/v1.PodSpec`."""
 
     nodeName: str
+    os: JsonObject
     containers: list[Container]
     initContainers: list[Container]
     ephemeralContainers: list[Container]
@@ -315,6 +316,7 @@ class NodeStatus(TypedDict, total=False):
     addresses: list[NodeAddress]
     daemonEndpoints: JsonObject
     nodeInfo: JsonObject
+    features: JsonObject
     declaredFeatures: list[str]
 
 
