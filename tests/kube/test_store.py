@@ -102,6 +102,14 @@ def test_a_list_replaces_everything(store):
     assert not store.put(item("a", 2)), "gone by the list is gone"
 
 
+def test_what_a_list_does_not_change_stays_the_same_object(store):
+    first = item("a", 1)
+    store.apply(first)
+    store.begin_list()
+    store.replace([item("a", 1)], "10")
+    assert store.get("ns/a") is first
+
+
 def test_a_list_from_a_restored_backup_wins_with_its_lower_versions(store):
     store.apply(item("a", 500))
     store.begin_list()

@@ -196,6 +196,8 @@ class Store:
                 current = self._objects.get(key)
                 if key in recent and current and newer(version_of(current), version_of(item)):
                     continue
+                if current == item:
+                    continue  # the very same object stays: nothing has changed for anybody
                 self._removed.pop(key, None)
                 added += self._set(key, item)
             for key, current in [*self._objects.items()]:
