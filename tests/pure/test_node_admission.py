@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from virtual_kubelet.pure.node_admission import Rejection, admit
+from virtual_kubelet.pure.node_admission import Rejection, admit, insufficient
 
 ALLOCATABLE = {
     "cpu": "500m",
@@ -68,6 +68,7 @@ def out_of(name, requested, used, capacity):
 )
 def test_resources(requests, others, expected):
     assert admit(pod(requests=requests), node(), others) == expected
+    assert insufficient(pod(requests=requests), ALLOCATABLE, others) == expected
 
 
 def test_what_a_node_does_not_list_is_not_counted():

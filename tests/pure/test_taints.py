@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from virtual_kubelet.pure.taints import parse_taint, tolerates, untolerated
+from virtual_kubelet.pure.taints import is_for, parse_taint, tolerates, untolerated
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def taint(key="k", value="v", effect="NoSchedule"):
     ],
 )
 def test_tolerations(toleration, expected):
-    assert tolerates([taint()], [toleration]) is expected
+    assert tolerates([taint()], [toleration]) is is_for(toleration, taint()) is expected
 
 
 @pytest.mark.parametrize(

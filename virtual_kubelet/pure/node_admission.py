@@ -16,7 +16,7 @@ from virtual_kubelet.pure.quantity import Quantity, parse
 from virtual_kubelet.pure.resources import Amounts, add, pod_requests
 from virtual_kubelet.pure.taints import tolerates
 
-__all__ = ["Rejection", "admit"]
+__all__ = ["Rejection", "admit", "insufficient"]
 
 _OS_LABEL: Final = "kubernetes.io/os"
 _NATIVE: Final[Mapping[str, int]] = {"cpu": 0, "memory": 1, "ephemeral-storage": 2}
@@ -51,13 +51,22 @@ def admit(pod: Pod, node: Node, others: Collection[Pod]) -> Rejection | None:
     Raises:
         ValueError: an amount is no quantity.
     """
+    others = _running_others(pod, others)
+    return _unsupported(pod, node) or next(_predicates(pod, node, others), None)
+
+
+def insufficient(pod: Pod, allocatable: Mapping[str, str], others: Collection[Pod]) -> Rejection | None:
+    """Return which resource there is too little of for `pod`; None: there is enough. See `admit`."""
+    return next(_insufficient(pod, allocatable, _running_others(pod, others)), None)
+
+
+def _running_others(pod: Pod, others: Collection[Pod]) -> list[Pod]:
     uid = pod["metadata"].get("uid")
-    others = [
+    return [
         other
         for other in others
         if other["metadata"].get("uid") != uid and other.get("status", {}).get("phase") not in _ENDED
     ]
-    return _unsupported(pod, node) or next(_predicates(pod, node, others), None)
 
 
 def _unsupported(pod: Pod, node: Node) -> Rejection | None:
@@ -82,7 +91,7 @@ def _unsupported(pod: Pod, node: Node) -> Rejection | None:
 
 def _predicates(pod: Pod, node: Node, others: Collection[Pod]) -> Iterator[Rejection]:
     """Yield what is wrong, in the kubelet's order."""
-    yield from _insufficient(pod, node, others)
+    yield from _insufficient(pod, node.get("status", {}).get("allocatable") or {}, others)
     if not matches_node(pod, node):
         yield _failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
     wanted = pod["spec"].get("nodeName")
@@ -102,8 +111,7 @@ def _failed(predicate: str, description: str) -> Rejection:
 # Resources
 
 
-def _insufficient(pod: Pod, node: Node, others: Collection[Pod]) -> Iterator[Rejection]:
-    allocatable = node.get("status", {}).get("allocatable") or {}
+def _insufficient(pod: Pod, allocatable: Mapping[str, str], others: Collection[Pod]) -> Iterator[Rejection]:
     if "pods" in allocatable:
         room = parse(allocatable["pods"]).value
         if len(others) + 1 > room:

@@ -9,7 +9,7 @@ from typing import Final
 from virtual_kubelet.objects import Taint, Toleration
 from virtual_kubelet.pure import names
 
-__all__ = ["EFFECTS", "KEEPS_AWAY", "parse_taint", "tolerates", "untolerated"]
+__all__ = ["EFFECTS", "KEEPS_AWAY", "is_for", "parse_taint", "tolerates", "untolerated"]
 
 NO_SCHEDULE: Final = "NoSchedule"
 PREFER_NO_SCHEDULE: Final = "PreferNoSchedule"
@@ -45,7 +45,7 @@ def untolerated(
 ) -> Taint | None:
     """Return the first taint with one of `effects` that no toleration is for; None where there is none."""
     for taint in taints or ():
-        if taint.get("effect") in effects and not any(_is_for(one, taint) for one in tolerations or ()):
+        if taint.get("effect") in effects and not any(is_for(one, taint) for one in tolerations or ()):
             return taint
     return None
 
@@ -65,7 +65,7 @@ def tolerates(
     return untolerated(taints, tolerations, effects) is None
 
 
-def _is_for(toleration: Toleration, taint: Taint) -> bool:
+def is_for(toleration: Toleration, taint: Taint) -> bool:
     """Tell whether a toleration is for a taint (`core/v1.Toleration.ToleratesTaint`)."""
     effect, key = toleration.get("effect"), toleration.get("key")
     if (effect and effect != taint.get("effect")) or (key and key != taint.get("key")):
