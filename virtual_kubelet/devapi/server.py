@@ -32,6 +32,8 @@ from virtual_kubelet.devapi.state import DataDirectory
 from virtual_kubelet.devapi.storage.memory import MemoryStorage
 from virtual_kubelet.devapi.subresources.pod_actions import PodActions
 from virtual_kubelet.devapi.subresources.pod_log import KubeletReads
+from virtual_kubelet.devapi.subresources.pod_proxy import PodProxy
+from virtual_kubelet.devapi.subresources.pod_streams import PodStreams
 from virtual_kubelet.devapi.subresources.reviews import Reviews
 from virtual_kubelet.devapi.subresources.token_requests import TokenRequests
 from virtual_kubelet.devapi.verbs.create import create
@@ -159,6 +161,7 @@ class ControlPlane:
         if server is not None:
             server.stop(deadline)
             self._kubelet_reads.close()
+            self._pod_proxy.close()
             self._data.save_objects(self.storage)
 
     # ------------------------------------------------------------------------------------------------------
@@ -207,11 +210,14 @@ class ControlPlane:
         client = self._keys.kubelet_authority.issue_client(KUBELET_CLIENT, [MASTERS], self._clock.now())
         kubelets = KubeletAccess(self.storage, client)
         self._kubelet_reads = KubeletReads(self.cluster, kubelets)
+        self._pod_proxy = PodProxy(self.cluster)
         handlers: dict[str, CallHandler] = {
             **Reviews(self.storage, self.tokens, issuer, authorizer).handlers(),
             **PodActions(self.cluster).handlers(),
             **TokenRequests(self.cluster, issuer).handlers(),
             **self._kubelet_reads.handlers(),
+            **self._pod_proxy.handlers(),
+            **PodStreams(self.cluster, kubelets).handlers(),
         }
         return Handler(
             authentication=Authentication(self.tokens),

@@ -319,12 +319,17 @@ class Connection:
 
     def _upgrade(self, exchange: Exchange, upgrade: Upgrade) -> int:
         if not self._shared.registry.begin_stream(self, endless=True):
+            upgrade.refused()
             return self._whole(exchange, self._too_many())
         try:
             exchange.switch(upgrade)
         except RequestError as error:
+            upgrade.refused()
             self._shared.registry.move(self, Phase.BUSY)
             return self._whole(exchange, text(error.status, error.message))
+        except BaseException:
+            upgrade.refused()
+            raise
         self._shared.workers.detach()
         self._streamed = True
         self._shared.accounting.stream(exchange.request, 1)

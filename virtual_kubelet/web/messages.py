@@ -158,6 +158,8 @@ class Upgrade:
     run: Callable[[Transport], None]
     headers: Sequence[tuple[str, str]] = ()
     """Fields of the 101 beside Connection and Upgrade, for example Sec-WebSocket-Accept."""
+    refused: Callable[[], None] = lambda: None
+    """Called in place of `run` when the server cannot switch, for example with too many streams open."""
 
 
 Handler: TypeAlias = "Callable[[Request], Response | Upgrade]"

@@ -20,6 +20,7 @@ __all__ = ["KINDS"]
 
 CHANGE = ("get", "patch", "update")
 CONNECT = ("create", "get")
+ANY_METHOD = ("create", "delete", "get", "patch", "update")
 
 RBAC = "rbac.authorization.k8s.io"
 AUTHENTICATION = "authentication.k8s.io"
@@ -78,6 +79,7 @@ KINDS = Kinds(
                 Subresource("exec", CONNECT, kind="PodExecOptions"),
                 Subresource("log", ("get",)),
                 Subresource("portforward", CONNECT, kind="PodPortForwardOptions"),
+                Subresource("proxy", ANY_METHOD, kind="PodProxyOptions"),
                 Subresource("resize", CHANGE, ResizeRules()),
                 Subresource("status", CHANGE, PodStatusRules()),
             ),

@@ -13,11 +13,12 @@ from virtual_kubelet.devapi.cluster import Cluster
 from virtual_kubelet.devapi.http.call import Call, CallHandler
 from virtual_kubelet.devapi.kubelet_access import KubeletAccess
 from virtual_kubelet.devapi.registry.pod_defaults import containers_of
+from virtual_kubelet.devapi.splice import Backend, pass_upgrade
 from virtual_kubelet.devapi.verbs import read
 from virtual_kubelet.devapi.verbs.options import first
 from virtual_kubelet.errors import ApiError
 from virtual_kubelet.objects import JsonObject
-from virtual_kubelet.web.messages import Response
+from virtual_kubelet.web.messages import Response, Upgrade
 
 __all__ = ["KubeletReads", "Passage"]
 
@@ -67,14 +68,24 @@ class KubeletReads:
         path = "/containerLogs/" + "/".join(quote(name, safe="") for name in names)
         return self._get(node, path + (f"?{urlencode(query)}" if query else ""), call.info.name)
 
-    def proxy(self, call: Call) -> Response:
+    def proxy(self, call: Call) -> Response | Upgrade:
         """Ask a node's kubelet for any path."""
+        query = call.request.query_string
+        if "upgrade" in {word.lower() for word in call.request.headers.tokens("Connection")}:
+            return self._upgrade(call, f"/{call.info.rest}" + (f"?{query}" if query else ""))
         if call.request.method not in {"GET", "HEAD"}:
             raise failures.method_not_allowed()
-        query = call.request.query_string
         return self._get(
             call.info.name, f"/{call.info.rest}" + (f"?{query}" if query else ""), call.info.name, "nodes"
         )
+
+    def _upgrade(self, call: Call, target: str) -> Response | Upgrade:
+        address = self._kubelets.of_node(call.info.name)
+        backend = Backend(address.host, address.port, self._kubelets.context)
+        try:
+            return pass_upgrade(call.request, backend, target)
+        except OSError as error:
+            raise failures.unavailable(f"error trying to reach service: {backend}: {error}") from error
 
     def _get(self, node: str, path: str, name: str, resource: str = "pods/log") -> Response:
         address = self._kubelets.of_node(node)
