@@ -7,6 +7,7 @@ was not written is counted (`virtual_kubelet_events_total`).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
@@ -181,11 +182,10 @@ class EventRecorder:
         if verdict is None:
             self._count["filtered"].inc()
             return
+        name = self._new_name(entry.occurrence.subject.name)  # one for all tries
         for attempt in range(1, TRIES + 1):
             try:
-                self._send(entry, verdict)
-            except ApiAlreadyExists:
-                break  # our own, from a try whose answer was lost
+                self._send(entry, verdict, name)
             except ApiError as error:
                 if not error.retryable:
                     self._refused(error)
@@ -197,10 +197,9 @@ class EventRecorder:
             else:
                 self._count["sent"].inc()
                 return
-        else:
-            self._count["failed"].inc()
+        self._count["failed"].inc()
 
-    def _send(self, entry: _Entry, verdict: Verdict) -> None:
+    def _send(self, entry: _Entry, verdict: Verdict, name: str) -> None:
         namespace = entry.occurrence.subject.namespace or "default"
         if verdict.name is not None:
             change = {
@@ -214,8 +213,10 @@ class EventRecorder:
                 self._series.lost(verdict.key)
             else:
                 return
-        name = self._new_name(entry.occurrence.subject.name)
-        self._client.create(EVENTS, self._body(entry, verdict, namespace, name), namespace, limited=False)
+        body = self._body(entry, verdict, namespace, name)
+        # It may be there already: our own, from a try whose answer was lost.
+        with contextlib.suppress(ApiAlreadyExists):
+            self._client.create(EVENTS, body, namespace, limited=False)
         self._series.written(verdict.key, name)
 
     def _body(self, entry: _Entry, verdict: Verdict, namespace: str, name: str) -> JsonObject:

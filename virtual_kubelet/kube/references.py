@@ -17,6 +17,7 @@ Services come by one watch, trimmed to what the environment needs.
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 from collections.abc import Callable, Iterable
@@ -62,7 +63,7 @@ class _Entry:
         self.value: Any = None
         self.error: ApiError | None = None
         self.read_at = 0.0  # monotonic
-        self.due = 0.0  # monotonic: when the thread looks at it
+        self.due = math.inf  # monotonic: when the thread looks at it; set by the first read
         self.stale = False  # a pod began to refer to it since the last read
 
     @property
