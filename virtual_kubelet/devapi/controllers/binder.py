@@ -85,7 +85,7 @@ class Binder:
                 self._retry()
         elif record.body["spec"].get("nodeName"):
             self._waiting.pop(key, None)
-            self._usage.set(key, record.body["spec"]["nodeName"], requests_of(record.body["spec"]))
+            self._usage.set(key, record.body["spec"]["nodeName"], requests_of(record.body))
         elif key not in self._waiting and _is_ours(record.body):
             self._fresh[key] = None
 
@@ -103,7 +103,7 @@ class Binder:
                 self._place(record)
 
     def _place(self, record: Record) -> None:
-        requests = requests_of(record.body["spec"])
+        requests = requests_of(record.body)
         reasons, fitting = [], []
         for name, node in self._nodes.items():
             used = self._usage.of(name)

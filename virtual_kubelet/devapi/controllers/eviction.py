@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from virtual_kubelet.devapi.cluster import Cluster
 from virtual_kubelet.devapi.controllers.events import record_event
-from virtual_kubelet.devapi.controllers.fitting import tolerates
 from virtual_kubelet.devapi.storage.record import Change, Record
 from virtual_kubelet.devapi.verbs.bind import set_condition
 from virtual_kubelet.devapi.verbs.delete import DeleteOptions, delete
 from virtual_kubelet.devapi.verbs.modify import modify
 from virtual_kubelet.devapi.verbs.options import WriteOptions
 from virtual_kubelet.errors import ApiNotFound
-from virtual_kubelet.objects import JsonObject
+from virtual_kubelet.objects import JsonObject, Taint, Toleration
 from virtual_kubelet.pure import times
+from virtual_kubelet.pure.taints import is_for
 
 __all__ = ["TaintEviction"]
 
@@ -96,7 +97,7 @@ def leaves_at(pod: JsonObject, taints: Sequence[JsonObject]) -> float | None:
     tolerations = pod["spec"].get("tolerations") or ()
     end: float | None = None
     for taint in taints:
-        matching = [toleration for toleration in tolerations if tolerates(toleration, taint)]
+        matching = [one for one in tolerations if is_for(cast("Toleration", one), cast("Taint", taint))]
         if not matching:
             return 0.0
         limits = [t["tolerationSeconds"] for t in matching if t.get("tolerationSeconds") is not None]
