@@ -23,8 +23,10 @@ from typing import Any
 from virtual_kubelet.errors import ApiError
 from virtual_kubelet.kube import config
 from virtual_kubelet.kube.client import Client
+from virtual_kubelet.kube.informer import Informer
 from virtual_kubelet.kube.resources import NAMESPACES, NODES, PODS
-from virtual_kubelet.runtime.threads import spawn
+from virtual_kubelet.objects import Pod
+from virtual_kubelet.runtime.threads import Deadline, spawn
 
 CREATORS = 10  # threads of the load generator
 PATIENCE = 600  # seconds until a phase that does not end is given up
@@ -164,38 +166,34 @@ def wait_for(predicate: Callable[[], bool], what: str, process: subprocess.Popen
 
 
 class Observer:
-    """Sees pods run and go, by a watch of its own, as a user would."""
+    """Sees pods run and go by a watch of its own, as a user would."""
 
     def __init__(self, client: Client, namespace: str, count: int) -> None:
         self.running: dict[str, float] = {}
         self.gone: dict[str, float] = {}
         self.all_running, self.all_gone = threading.Event(), threading.Event()
         self._count = count
-        start = client.list(PODS, namespace)["metadata"]["resourceVersion"]
-        self._watch = client.watch(
-            PODS,
-            namespace,
-            query={"resourceVersion": start, "timeoutSeconds": str(PATIENCE)},
-            read_timeout=PATIENCE,
-        )
-        self._thread = spawn(self._look, name="observer")
+        # An informer: an API server that is short of time ends watches, and a bare one would miss the rest.
+        self._informer = Informer(client, PODS, namespace=namespace, name="observer")
+        self._informer.add_handler(self._look)
+        self._informer.start()
+        self._informer.wait_synced(30)
 
-    def _look(self) -> None:
-        for kind, pod in self._watch:
-            now, name = time.monotonic(), pod["metadata"].get("name", "")
-            if kind == "DELETED":
-                self.gone[name] = now
-            elif pod.get("status", {}).get("phase") == "Running" and name not in self.running:
-                self.running[name] = now
-            if len(self.running) == self._count:
-                self.all_running.set()
-            if len(self.gone) == self._count:
-                self.all_gone.set()
+    def _look(self, old: Pod | None, new: Pod | None) -> None:
+        now = time.monotonic()
+        if new is None:
+            if old is not None:
+                self.gone[old["metadata"]["name"]] = now
+        elif new.get("status", {}).get("phase") == "Running":
+            self.running.setdefault(new["metadata"]["name"], now)
+        if len(self.running) == self._count:
+            self.all_running.set()
+        if len(self.gone) == self._count:
+            self.all_gone.set()
 
     def close(self) -> None:
         """Stop looking."""
-        self._watch.close()
-        self._thread.join(10)
+        self._informer.stop(Deadline(10))
 
 
 def measure(client: Client, namespace: str, agent: Agent, arguments: argparse.Namespace) -> dict[str, Any]:
