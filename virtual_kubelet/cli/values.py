@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from virtual_kubelet.errors import ConfigError
+from virtual_kubelet.pure.taints import parse_taint
 from virtual_kubelet.settings import TaintSetting
 
 __all__ = ["boolean", "duration", "integer", "key_values", "number", "taint", "text", "texts"]
@@ -92,6 +93,8 @@ def key_values(value: Any) -> dict[str, str]:
 
 def taint(value: Any) -> TaintSetting:
     """Read `KEY[=VALUE][:EFFECT]`."""
-    head, _, effect = str(value).partition(":")
-    key, _, item = head.partition("=")
-    return TaintSetting(key=key.strip(), value=item, effect=effect or "NoSchedule")
+    try:
+        parsed = parse_taint(str(value).strip())
+    except ValueError as error:
+        raise ConfigError(f"{error}; write KEY[=VALUE][:EFFECT]") from error
+    return TaintSetting(parsed["key"], parsed["value"], parsed["effect"])
