@@ -5,7 +5,8 @@ From the wire upwards:
     server        the listener; owns all threads; start, stop
     poller        one thread that waits for every quiet socket: listener, handshakes, request heads, idle ones
     connection    one client: handshake, then requests in turn (h11), then perhaps an upgrade
-    exchange      one request and its answer on such a connection
+    delivery      one request: its handler, and its answer whole, in pieces, or by an upgrade
+    exchange      its bytes: the body read, the answer written
     transport     a socket that one thread may read while another writes, TLS or not
     pool          threads for work that is short; a thread whose work turns out long leaves the count
     routing       from a path to a handler

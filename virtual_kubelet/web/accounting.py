@@ -1,4 +1,4 @@
-"""Counting requests, under the kubelet's names."""
+"""Counting requests, under the kubelet's names; a path is what comes before its first parameter."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Accounting:
             self._metrics.http_inflight.labels(*self._labels(request, stream=True)).inc(change)
 
     def _labels(self, request: Request, *, stream: bool) -> tuple[str, str, str, str]:
-        # The pattern and never the path, and only methods that a route knows: labels must stay few.
+        # From the pattern and never from the path, and only methods that a route knows: labels must stay few.
+        path = request.pattern.partition("/{")[0].strip("/") or "other"
         method = request.method if request.pattern else "other"
-        return method, request.pattern, self._server, "true" if stream else "false"
+        return method, path, self._server, "true" if stream else "false"

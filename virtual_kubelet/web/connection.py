@@ -18,55 +18,23 @@ import selectors
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 
 import h11
 
-from virtual_kubelet.errors import ProviderError, RequestError
-from virtual_kubelet.runtime.clock import Clock
-from virtual_kubelet.web.accounting import Accounting
-from virtual_kubelet.web.answers import from_error
+from virtual_kubelet.errors import RequestError
+from virtual_kubelet.web.delivery import Delivery
 from virtual_kubelet.web.exchange import Exchange, refusal
-from virtual_kubelet.web.limits import Limits
-from virtual_kubelet.web.messages import Handler, Response, Upgrade, text
-from virtual_kubelet.web.poller import Outcome, Poller
-from virtual_kubelet.web.pool import Pool
-from virtual_kubelet.web.registry import Phase, Registry
-from virtual_kubelet.web.streaming import ClientWatch, close_body
+from virtual_kubelet.web.poller import Outcome
+from virtual_kubelet.web.registry import Phase
+from virtual_kubelet.web.shared import Shared
 from virtual_kubelet.web.transport import READ, Transport
 
-__all__ = ["Connection", "Shared", "TlsSource"]
+__all__ = ["Connection"]
 
 logger = logging.getLogger(__name__)
 
 LAST_READ = 2.0  # seconds for a client to take our last answer in, before its unread bytes cause a reset
 HTTP_TO_TLS = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
-
-
-class TlsSource(Protocol):
-    """Where a connection's TLS context comes from; see `tls.ServerTls`."""
-
-    def context(self) -> ssl.SSLContext:
-        """Return the context for a new connection."""
-
-    def trust(self) -> object:
-        """Return a token that changes with the set of client CAs."""
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What all connections of one server have in common."""
-
-    handler: Handler
-    limits: Limits
-    poller: Poller
-    intake: Pool
-    workers: Pool
-    registry: Registry
-    clock: Clock
-    accounting: Accounting
-    tls: TlsSource | None = None
 
 
 class Connection:
@@ -84,15 +52,14 @@ class Connection:
         self._shaken = shared.tls is None
         self._served = 0
         self._head_bytes = 0
-        self._cut: Callable[[], None] | None = None
-        self._streamed = False  # the thread that serves has left the pool's count
+        self._delivery: Delivery | None = None  # the request at work; set by the worker's thread
 
     def close(self) -> None:
         """End it at once; from any thread."""
-        cut = self._cut
         self._transport.close()
-        if cut is not None:
-            cut()
+        delivery = self._delivery
+        if delivery is not None:
+            delivery.cut()
 
     # ------------------------------------------------------------------------------------------------------
     # Handshake and head, in steps
@@ -121,7 +88,7 @@ class Connection:
             self._refuse(error.error_status_hint, str(error))
         except RequestError as error:
             self._refuse(error.status, error.message)
-        except (OSError, TimeoutError) as error:
+        except OSError as error:
             logger.debug("%s: connection ended: %s", self._client[0], error)
             self._end()
         except Exception:
@@ -217,14 +184,16 @@ class Connection:
     def _serve(self, head: h11.Request) -> None:
         following: h11.Request | None = head
         while following is not None:
-            if not self._exchange(following):
+            self._delivery = delivery = self._delivery_of(following)
+            reusable = delivery.run()
+            self._delivery = None
+            if not reusable:
                 self._end()
                 return
             self._served += 1
             self._http.start_next_cycle()
-            if self._streamed:
+            if delivery.streamed:
                 # This thread no longer counts among the workers: one that does has to go on.
-                self._streamed = False
                 self._step()
                 return
             following = self._soon()
@@ -237,8 +206,7 @@ class Connection:
             return head
         return self._next_head() if self._transport.wait_readable(self._shared.limits.linger) else None
 
-    def _exchange(self, head: h11.Request) -> bool:
-        """Serve one request; tell whether another may follow."""
+    def _delivery_of(self, head: h11.Request) -> Delivery:
         exchange = Exchange(
             self._http,
             self._transport,
@@ -248,103 +216,7 @@ class Connection:
             limits=self._shared.limits,
             closing=lambda: self._shared.registry.closing or self._outdated(),
         )
-        begin = self._shared.clock.monotonic()
-        answer: Response | Upgrade
-        try:
-            answer = self._shared.handler(exchange.request)
-        except Exception as error:  # noqa: BLE001 - the one place where a handler's failure becomes an answer
-            answer = from_error(error, exchange.request)
-        status = self._answer(exchange, answer)
-        seconds = self._shared.clock.monotonic() - begin
-        logger.debug(
-            "%s %s from %s: %d in %.3f s",
-            head.method.decode(),
-            exchange.request.path,
-            self._client[0],
-            status,
-            seconds,
-        )
-        self._shared.accounting.done(exchange.request, seconds, stream=self._streamed)
-        return exchange.reusable
-
-    def _answer(self, exchange: Exchange, answer: Response | Upgrade) -> int:
-        try:
-            if isinstance(answer, Upgrade):
-                return self._upgrade(exchange, answer)
-            if isinstance(answer.body, bytes):
-                return self._whole(exchange, answer)
-            return self._pieces(exchange, answer)
-        except h11.LocalProtocolError:
-            logger.exception("%s has an answer that is no HTTP", exchange.request.path)
-            if exchange.started:
-                raise
-            self._shared.registry.move(self, Phase.BUSY)
-            return self._whole(exchange, text(500, "Internal Server Error"))
-
-    def _whole(self, exchange: Exchange, answer: Response) -> int:
-        exchange.send_whole(answer)
-        return answer.status
-
-    def _pieces(self, exchange: Exchange, answer: Response) -> int:
-        if not self._shared.registry.begin_stream(self, endless=answer.endless):
-            close_body(answer.body)
-            return self._whole(exchange, self._too_many())
-        self._shared.workers.detach()
-        self._streamed = True
-        self._cut = lambda: close_body(answer.body)
-        self._shared.accounting.stream(exchange.request, 1)
-        try:
-            self._send_pieces(exchange, answer)
-        finally:
-            self._cut = None
-            close_body(answer.body)
-            self._shared.accounting.stream(exchange.request, -1)
-        self._shared.registry.move(self, Phase.BUSY)
-        return answer.status
-
-    def _send_pieces(self, exchange: Exchange, answer: Response) -> None:
-        exchange.send_head(answer)
-        watch = ClientWatch(self._transport, self._shared.poller, self._shared.intake, self.close)
-        watch.start()
-        try:
-            if exchange.request.method != "HEAD" and not isinstance(answer.body, bytes):
-                for piece in answer.body:
-                    exchange.send_piece(piece)
-        except ProviderError as error:
-            # Too late for a status: an answer without its end tells the client.
-            raise ConnectionAbortedError(str(error)) from error
-        finally:
-            watch.stop()
-        exchange.send_end()
-
-    def _upgrade(self, exchange: Exchange, upgrade: Upgrade) -> int:
-        if not self._shared.registry.begin_stream(self, endless=True):
-            upgrade.refused()
-            return self._whole(exchange, self._too_many())
-        try:
-            exchange.switch(upgrade)
-        except RequestError as error:
-            upgrade.refused()
-            self._shared.registry.move(self, Phase.BUSY)
-            return self._whole(exchange, text(error.status, error.message))
-        except BaseException:
-            upgrade.refused()
-            raise
-        self._shared.workers.detach()
-        self._streamed = True
-        self._shared.accounting.stream(exchange.request, 1)
-        try:
-            upgrade.run(self._transport)
-        finally:
-            self._transport.close()
-            self._shared.accounting.stream(exchange.request, -1)
-        return 101
-
-    def _too_many(self) -> Response:
-        if self._shared.registry.closing:
-            return text(503, "the server is shutting down")
-        logger.warning("refused a stream: %d are open, which is the limit", self._shared.limits.streams)
-        return text(503, "too many streams are open", {"Retry-After": "1"})
+        return Delivery(self._shared, self, self._transport, exchange)
 
     # ------------------------------------------------------------------------------------------------------
     # The end

@@ -9,7 +9,7 @@ from typing import Protocol
 from virtual_kubelet.runtime.threads import Deadline
 from virtual_kubelet.web.limits import Limits
 
-__all__ = ["Phase", "Registry"]
+__all__ = ["Member", "Phase", "Registry"]
 
 
 class Phase(Enum):

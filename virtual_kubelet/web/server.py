@@ -18,12 +18,13 @@ from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.metrics import Metrics
 from virtual_kubelet.runtime.threads import Deadline
 from virtual_kubelet.web.accounting import Accounting
-from virtual_kubelet.web.connection import Connection, Shared, TlsSource
+from virtual_kubelet.web.connection import Connection
 from virtual_kubelet.web.limits import DEFAULT, Limits
 from virtual_kubelet.web.messages import Handler
 from virtual_kubelet.web.poller import Outcome, Poller
 from virtual_kubelet.web.pool import Pool
 from virtual_kubelet.web.registry import Phase, Registry
+from virtual_kubelet.web.shared import Shared, TlsSource
 
 __all__ = ["Server"]
 

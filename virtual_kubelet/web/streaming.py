@@ -23,10 +23,10 @@ class ClientWatch:
     client sends meanwhile (a next request) is kept for later, up to a bound.
     """
 
-    def __init__(self, transport: Transport, poller: Poller, intake: Pool, gone: Callable[[], None]) -> None:
+    def __init__(self, transport: Transport, poller: Poller, workers: Pool, gone: Callable[[], None]) -> None:
         self._transport = transport
         self._poller = poller
-        self._intake = intake
+        self._workers = workers
         self._gone = gone
         self._lock = threading.Lock()
         self._over = False  # under the lock
@@ -50,7 +50,7 @@ class ClientWatch:
             return
         if not self._transport.read_ahead():
             # Not here: it closes the body, which is foreign code, and this is the poller's thread.
-            self._intake.submit(self._gone)
+            self._workers.submit(self._gone)
         elif self._transport.ahead < PIECE:
             self.start()
 
