@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 
 from virtual_kubelet import codec
-from virtual_kubelet.errors import ApiAlreadyExists, ApiConflict, ApiError, ApiNotFound
+from virtual_kubelet.errors import ApiError, ApiNotFound
 from virtual_kubelet.kube.client import Client
 from virtual_kubelet.kube.resources import LEASES
 from virtual_kubelet.objects import JsonObject
@@ -86,19 +86,15 @@ class NodeLease:
         for attempt in range(1, TRIES + 1):
             try:
                 self._lease = self._write()
-            except (ApiConflict, ApiNotFound, ApiAlreadyExists) as error:
-                self._lease = None  # read it again
-                self._failed(attempt, error)
-            except ApiError as error:
-                self._failed(attempt, error)
+            except ApiError:
+                # Whatever it was: the lease may have changed, gone, or been written after all. Read it again.
+                self._lease = None
+                if attempt == TRIES:
+                    self._metrics.lease_renewals.labels("failed").inc()
+                    raise
             else:
                 self._metrics.lease_renewals.labels("ok").inc()
                 return
-
-    def _failed(self, attempt: int, error: ApiError) -> None:
-        if attempt == TRIES:
-            self._metrics.lease_renewals.labels("failed").inc()
-            raise error
 
     def _write(self) -> JsonObject:
         if self._lease is None:

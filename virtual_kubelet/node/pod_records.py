@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from virtual_kubelet.objects import JsonObject, Pod, pod_key
+from virtual_kubelet.objects import Pod, pod_key
 from virtual_kubelet.pure.pod_diff import Changeable
 
 __all__ = ["PodRecords", "Record"]
@@ -25,13 +25,13 @@ class Record:
     settled: str = ""
     """The resourceVersion of the API server's pod about which there was nothing left to say."""
 
-    sent: JsonObject | None = None
-    """The last status patch, and the resourceVersion that came of it: a server may not take all of a patch,
-    and must not be sent the rest for ever."""
+    sent: int = 0
+    """The fingerprint of the last status patch, and the resourceVersion that came of it: a server may not take
+    all of a patch, and must not be sent the rest for ever."""
     sent_gave: str = ""
 
-    rejected: JsonObject | None = None
-    """The status patch that the API server called invalid."""
+    rejected: int = 0
+    """The fingerprint of the status patch that the API server called invalid; 0: none."""
 
     removed: bool = False
     """The API object's final deletion was asked for; finalizers may keep it."""

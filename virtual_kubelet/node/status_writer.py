@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import cast
 
+from virtual_kubelet import codec
 from virtual_kubelet.errors import ApiConflict, ApiInvalid, ApiNotFound
 from virtual_kubelet.kube.client import Client
 from virtual_kubelet.kube.informer import Informer
@@ -17,6 +19,7 @@ from virtual_kubelet.kube.resources import PODS
 from virtual_kubelet.node.pod_records import Record
 from virtual_kubelet.objects import JsonObject, Pod, PodStatus, pod_key
 from virtual_kubelet.pure import pod_status, times
+from virtual_kubelet.pure.pod_diff import changeable, same
 from virtual_kubelet.pure.status_patch import status_patch
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.metrics import Metrics
@@ -58,11 +61,7 @@ class StatusWriter:
         """
         version = pod["metadata"].get("resourceVersion", "")
         patch = status_patch(pod, self._complete(pod, reported))
-        if (
-            patch is None
-            or patch == record.rejected
-            or (patch == record.sent and version == record.sent_gave)
-        ):
+        if patch is None or self._is_idle(patch, version, record):
             record.settled = version
             return
         metadata = pod["metadata"]
@@ -75,17 +74,32 @@ class StatusWriter:
         except ApiConflict:
             self._count("conflict")  # another pod has the name: the watch will say so
         except ApiInvalid as error:
-            record.rejected = patch
+            record.rejected = _fingerprint(patch)
             record.settled = version
             self._count("invalid")
             logger.warning("%s: the API server refuses the status: %s", pod_key(pod), error)
             self._event(pod, "Warning", "FailedStatusUpdate", f"The API server refuses the status: {error}")
         else:
-            record.sent = patch
+            record.sent = _fingerprint(patch)
             record.settled = record.sent_gave = answer["metadata"].get("resourceVersion", "")
             self._count("ok")
-            self._observe_start(pod, answer["status"])
-            self._informer.put(answer)
+            self._take_in(pod, answer, record)
+
+    @staticmethod
+    def _is_idle(patch: JsonObject, version: str, record: Record) -> bool:
+        """Tell whether the API server is known to refuse the patch, or to drop what it says."""
+        if not record.rejected and record.sent_gave != version:
+            return False
+        fingerprint = _fingerprint(patch)
+        return fingerprint == record.rejected or (fingerprint == record.sent and version == record.sent_gave)
+
+    def _take_in(self, pod: Pod, answer: JsonObject, record: Record) -> None:
+        self._observe_start(pod, answer["status"])
+        if record.handed is not None:
+            now = changeable(cast("Pod", answer))
+            if same(record.handed, now):
+                record.handed = now  # the old one would keep the old pod in memory
+        self._informer.put(answer)
 
     def _complete(self, pod: Pod, reported: PodStatus) -> PodStatus:
         now = times.rfc3339(self._clock.now())
@@ -100,3 +114,8 @@ class StatusWriter:
 
     def _count(self, result: str) -> None:
         self._metrics.status_patches.labels(result).inc()
+
+
+def _fingerprint(patch: JsonObject) -> int:
+    """Return a number to know a patch again by, without keeping it."""
+    return hash(codec.dumps(patch))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 
 __all__ = ["micro_time", "parse", "parse_micro_time", "rfc3339", "rfc3339_nano"]
 
@@ -20,7 +21,7 @@ _RFC3339 = re.compile(
 
 def rfc3339(seconds: float) -> str:
     """Return `metav1.Time`, for example `2026-01-02T03:04:05Z`; a fraction is cut off, not rounded."""
-    return _isoformat(seconds // 1, "seconds") + "Z"
+    return _whole_seconds(int(seconds // 1))
 
 
 def micro_time(seconds: float) -> str:
@@ -67,6 +68,11 @@ def parse_micro_time(text: str) -> float:
     if match is not None and len(match.group(3) or "") != 6:
         raise ValueError(f"{text!r} has not the six digits of fraction of a MicroTime")
     return parse(text)
+
+
+@lru_cache(maxsize=256)  # a busy node stamps hundreds of things within one second
+def _whole_seconds(seconds: int) -> str:
+    return _isoformat(seconds, "seconds") + "Z"
 
 
 def _isoformat(seconds: float, timespec: str) -> str:
