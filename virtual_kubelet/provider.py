@@ -5,8 +5,9 @@ Protocol each, looked for once when the agent starts. What a provider has not, t
 
 What the agent promises: methods are called from several threads, never two at once that change the same pod;
 the pod handed to `create_pod` and `update_pod` is the provider's to keep and change; its environment is
-resolved (`value` filled in; what is known only later, such as `status.podIP`, stays as `valueFrom`);
-`metadata.uid` tells pods of one name apart; a pod handed to `delete_pod` always has
+resolved (`value` filled in; what is known only later, such as `status.podIP`, stays as `valueFrom`, and what
+refers to that as it is written); command and args are as the user wrote them, for `pure.expansion.command_line`
+to put the final environment in; `metadata.uid` tells pods of one name apart; a pod handed to `delete_pod` always has
 `metadata.deletionGracePeriodSeconds`.
 
 What a provider promises: `create_pod` and `delete_pod` begin the work and return; both may be called again
