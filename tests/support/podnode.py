@@ -15,8 +15,11 @@ from virtual_kubelet.errors import ApiNotFound
 from virtual_kubelet.kube.client import Client
 from virtual_kubelet.kube.config import load
 from virtual_kubelet.kube.informer import Informer
+from virtual_kubelet.kube.references import References
 from virtual_kubelet.kube.resources import PODS
+from virtual_kubelet.node.pod_preparation import PodPreparation
 from virtual_kubelet.node.pods import Pods
+from virtual_kubelet.pure.environment import Facts
 from virtual_kubelet.runtime.metrics import Metrics
 from virtual_kubelet.runtime.threads import Deadline
 
@@ -57,6 +60,7 @@ class PodNode:
         self.admin = Api(plane)
         self.events = Events()
         self.pods = None
+        self.references = None
 
     def __enter__(self):
         self.start()
@@ -74,7 +78,7 @@ class PodNode:
 
     def start(self):
         options = {"namespace": "", "workers": 4, "sync_period": 0.2, **self.settings}
-        prepare = options.pop("prepare", copy_of)
+        resolving = options.pop("resolving", False)
         resync = options.pop("resync", 0)
         self.metrics = Metrics()
         self.client = Client(load(str(self.kubeconfig)), qps=0, metrics=self.metrics)
@@ -86,10 +90,18 @@ class PodNode:
             resync_period=resync,
             metrics=self.metrics,
         )
+        prepare = copy_of
+        if resolving:
+            self.references = References(self.client, self.informer.store)
+            facts = Facts(host_ips=("10.9.8.7",), allocatable={"cpu": "4", "memory": "8Gi"})
+            prepare = PodPreparation(self.references, lambda: facts, self.events)
         self.pods = Pods(
             self.provider, self.client, self.informer, prepare, self.events,
             host_ips=lambda: ("10.9.8.7",), metrics=self.metrics, **options,
         )  # fmt: skip
+        if self.references:
+            self.references.on_change(self.pods.look_at)
+            self.references.start()
         self.informer.start()
         assert self.informer.wait_synced(10)
         self.pods.start()
@@ -97,6 +109,8 @@ class PodNode:
     def stop(self):
         deadline = Deadline(10)
         self.pods.stop(deadline)
+        if self.references:
+            self.references.stop(deadline)
         self.informer.stop(deadline)
         self.client.close()
 

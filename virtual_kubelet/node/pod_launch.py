@@ -104,6 +104,8 @@ class PodLaunch:
             with self._snapshot.holding(look.uid):
                 self._calls.update_pod(handed)
                 self._snapshot.wrote(pod)
+        except Incomplete:
+            raise  # whoever prepared it has said so
         except NotSupported:
             logger.debug("%s: the provider does not update pods", look.key)
         except InvalidInput as error:

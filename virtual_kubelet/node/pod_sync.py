@@ -12,7 +12,7 @@ from typing import Final
 
 from virtual_kubelet.kube.store import Store
 from virtual_kubelet.node.pod_endings import PodEndings
-from virtual_kubelet.node.pod_launch import PodLaunch
+from virtual_kubelet.node.pod_launch import Incomplete, PodLaunch
 from virtual_kubelet.node.pod_look import Look
 from virtual_kubelet.node.pod_records import PodRecords
 from virtual_kubelet.node.pod_removal import PodRemoval
@@ -29,6 +29,7 @@ __all__ = ["PodSync"]
 
 logger = logging.getLogger(__name__)
 
+INCOMPLETE_DELAY: Final = 10.0  # seconds
 DELETION_FIELDS: Final = ("deletionTimestamp", "deletionGracePeriodSeconds")
 
 
@@ -130,15 +131,29 @@ class PodSync:
             return self._removal.stop(look)
         if act is Act.LOSE:
             self._lose(look)
-        if act is Act.CREATE and self._launch.create(look):
-            self._report(look)
-        if act is Act.UPDATE:
-            try:
-                self._launch.update(look)
-            finally:
-                self._report(look)
+        if act is Act.CREATE or act is Act.UPDATE:
+            return self._hand_over(act, look)
         if act is Act.REPORT:
             self._report(look)
+        return None
+
+    def _hand_over(self, act: Act, look: Look) -> float | None:
+        """Give the pod to the provider, and report what comes of it at once.
+
+        A pod that refers to something missing is looked at again when that appears; now and then in any case.
+        """
+        try:
+            if act is Act.CREATE:
+                if self._launch.create(look):
+                    self._report(look)
+            else:
+                try:
+                    self._launch.update(look)
+                finally:
+                    self._report(look)
+        except Incomplete as error:
+            logger.debug("%s: waits: %s", look.key, error)
+            return INCOMPLETE_DELAY
         return None
 
     def _report(self, look: Look) -> None:
