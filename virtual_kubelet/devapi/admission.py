@@ -6,8 +6,11 @@ from typing import Final
 
 from virtual_kubelet.devapi import failures
 from virtual_kubelet.devapi.cluster import Admission, Cluster
+from virtual_kubelet.devapi.node_restriction import restrict_create
 from virtual_kubelet.devapi.registry.kinds import Kind
 from virtual_kubelet.devapi.registry.pod_defaults import containers_of
+from virtual_kubelet.devapi.service_addresses import service_address
+from virtual_kubelet.devapi.verbs.options import WriteOptions
 from virtual_kubelet.objects import JsonObject
 
 __all__ = ["DEFAULT_PLUGINS", "NOT_READY", "TOKEN_DIRECTORY", "UNREACHABLE"]
@@ -19,7 +22,7 @@ TOKEN_DIRECTORY: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa
 TOKEN_SECONDS = 3607  # as the real server asks for, so that what the cluster signed can be told apart
 
 
-def namespace_lifecycle(cluster: Cluster, kind: Kind, obj: JsonObject, user: str) -> None:  # noqa: ARG001 - the signature of plugins
+def namespace_lifecycle(cluster: Cluster, kind: Kind, obj: JsonObject, options: WriteOptions) -> None:  # noqa: ARG001 - the signature of plugins
     """Refuse objects in namespaces that are not there, or ending."""
     if not kind.namespaced:
         return
@@ -45,7 +48,7 @@ def namespace_lifecycle(cluster: Cluster, kind: Kind, obj: JsonObject, user: str
         )
 
 
-def taint_new_nodes(cluster: Cluster, kind: Kind, obj: JsonObject, user: str) -> None:  # noqa: ARG001 - the signature of plugins
+def taint_new_nodes(cluster: Cluster, kind: Kind, obj: JsonObject, options: WriteOptions) -> None:  # noqa: ARG001 - the signature of plugins
     """Keep pods off a new node until it is Ready (TaintNodesByCondition)."""
     if kind.resource != "nodes":
         return
@@ -54,7 +57,7 @@ def taint_new_nodes(cluster: Cluster, kind: Kind, obj: JsonObject, user: str) ->
         taints.append({"key": NOT_READY, "effect": "NoSchedule"})
 
 
-def priority(cluster: Cluster, kind: Kind, obj: JsonObject, user: str) -> None:  # noqa: ARG001 - the signature of plugins
+def priority(cluster: Cluster, kind: Kind, obj: JsonObject, options: WriteOptions) -> None:  # noqa: ARG001 - the signature of plugins
     """Give pods the default priority (Priority)."""
     if kind.resource != "pods":
         return
@@ -69,7 +72,7 @@ def priority(cluster: Cluster, kind: Kind, obj: JsonObject, user: str) -> None: 
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
 
 
-def default_tolerations(cluster: Cluster, kind: Kind, obj: JsonObject, user: str) -> None:  # noqa: ARG001 - the signature of plugins
+def default_tolerations(cluster: Cluster, kind: Kind, obj: JsonObject, options: WriteOptions) -> None:  # noqa: ARG001 - the signature of plugins
     """Let pods stay five minutes on a node that is lost (DefaultTolerationSeconds)."""
     if kind.resource != "pods":
         return
@@ -90,7 +93,7 @@ def _tolerates(toleration: JsonObject, key: str) -> bool:
     return toleration.get("key", key) in {key, ""} and toleration.get("effect", "") in {"", "NoExecute"}
 
 
-def service_account(cluster: Cluster, kind: Kind, obj: JsonObject, user: str) -> None:  # noqa: ARG001 - the signature of plugins
+def service_account(cluster: Cluster, kind: Kind, obj: JsonObject, options: WriteOptions) -> None:  # noqa: ARG001 - the signature of plugins
     """Give pods an account and mount its token (ServiceAccount)."""
     if kind.resource != "pods" or "kubernetes.io/config.mirror" in obj["metadata"].get("annotations", {}):
         return
@@ -147,8 +150,22 @@ def _token_sources() -> JsonObject:
     }
 
 
+def signing_request(cluster: Cluster, kind: Kind, obj: JsonObject, options: WriteOptions) -> None:  # noqa: ARG001 - the signature of plugins
+    """Take down who asks for a certificate."""
+    if kind.plural != "certificatesigningrequests":
+        return
+    spec = obj.setdefault("spec", {})
+    spec["username"] = options.user
+    spec["groups"] = list(options.groups)
+    spec.pop("uid", None)
+    spec.pop("extra", None)
+
+
 DEFAULT_PLUGINS: Final[tuple[Admission, ...]] = (
     namespace_lifecycle,
+    restrict_create,
+    service_address,
+    signing_request,
     taint_new_nodes,
     priority,
     default_tolerations,

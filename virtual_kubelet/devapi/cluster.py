@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 
 from virtual_kubelet.devapi.registry.kinds import Kind, Kinds
 from virtual_kubelet.devapi.storage.memory import MemoryStorage
+from virtual_kubelet.devapi.verbs.options import WriteOptions
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.runtime.clock import Clock
 
-__all__ = ["Admission", "Cluster", "Created"]
+__all__ = ["Admission", "Cluster", "Created", "UpdateAdmission"]
 
-Admission = Callable[["Cluster", Kind, JsonObject, str], None]
-"""`admit(cluster, kind, object, user name)`: change an object about to be created, or raise an `ApiError`."""
+Admission = Callable[["Cluster", Kind, JsonObject, WriteOptions], None]
+"""`admit(cluster, kind, object, options)`: change an object about to be created, or raise an `ApiError`."""
+
+UpdateAdmission = Callable[["Cluster", Kind, JsonObject, JsonObject, WriteOptions], None]
+"""`admit(cluster, kind, new, old, options)`: raise an `ApiError` for a change that this writer may not make."""
 
 Created = Callable[["Cluster", Kind, JsonObject], None]
 """`created(cluster, kind, object)`: called after an object was stored, before its creator has an answer."""
@@ -29,6 +33,7 @@ class Cluster:
     clock: Clock
     random: random.Random = field(default_factory=random.SystemRandom)
     admission: tuple[Admission, ...] = ()
+    update_admission: tuple[UpdateAdmission, ...] = ()
     mount_tokens: bool = True
     """Whether pods get the volume with a token of their service account."""
     created: tuple[Created, ...] = ()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from virtual_kubelet import codec
 from virtual_kubelet.devapi import admission
-from virtual_kubelet.devapi.access import rbac
 from virtual_kubelet.devapi.access.authorizer import Authorizer
 from virtual_kubelet.devapi.access.service_tokens import TokenIssuer
+from virtual_kubelet.devapi.bootstrap import bootstrap, publish
 from virtual_kubelet.devapi.cluster import Cluster
 from virtual_kubelet.devapi.controllers.binder import Binder
 from virtual_kubelet.devapi.controllers.eviction import TaintEviction
@@ -17,6 +16,7 @@ from virtual_kubelet.devapi.controllers.follower import Controller, Follower
 from virtual_kubelet.devapi.controllers.garbage import EventExpiry, OwnerCollector, PodCollector
 from virtual_kubelet.devapi.controllers.namespaces import NamespaceController, furnish_new
 from virtual_kubelet.devapi.controllers.node_lifecycle import NodeLifecycle
+from virtual_kubelet.devapi.controllers.signer import Signer
 from virtual_kubelet.devapi.faults import Faults
 from virtual_kubelet.devapi.http.authentication import Authentication
 from virtual_kubelet.devapi.http.call import CallHandler
@@ -26,6 +26,7 @@ from virtual_kubelet.devapi.http.resources import Resources
 from virtual_kubelet.devapi.identity import ADMIN, AUTHENTICATED, MASTERS, Tokens, User
 from virtual_kubelet.devapi.kubeconfig import kubeconfig, write_private
 from virtual_kubelet.devapi.kubelet_access import KubeletAccess
+from virtual_kubelet.devapi.node_restriction import restrict_update
 from virtual_kubelet.devapi.recording import RequestLog
 from virtual_kubelet.devapi.registry.table import KINDS
 from virtual_kubelet.devapi.state import DataDirectory
@@ -36,8 +37,6 @@ from virtual_kubelet.devapi.subresources.pod_proxy import PodProxy
 from virtual_kubelet.devapi.subresources.pod_streams import PodStreams
 from virtual_kubelet.devapi.subresources.reviews import Reviews
 from virtual_kubelet.devapi.subresources.token_requests import TokenRequests
-from virtual_kubelet.devapi.verbs.create import create
-from virtual_kubelet.devapi.verbs.options import WriteOptions
 from virtual_kubelet.errors import ConfigError
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
@@ -57,11 +56,9 @@ NAMES = (
     "kubernetes.default.svc.cluster.local",
     "localhost",
 )
-NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 KUBELET_CLIENT = "kube-apiserver-kubelet-client"
 # Callers come by token, so no certificate tells those apart that may send a long `exec` command.
 LIMITS = Limits(streams=4096, connections=8192, workers=64, body=16 << 20, anonymous_head=1 << 20)
-SYSTEM_WRITER = WriteOptions(user="system:apiserver")
 
 
 class ControlPlane:
@@ -79,6 +76,7 @@ class ControlPlane:
         clock: Clock = SYSTEM,
         schedule: bool = True,
         mount_tokens: bool = True,
+        approve_certificates: bool = False,
     ) -> None:
         """Prepare; nothing listens yet.
 
@@ -89,6 +87,7 @@ class ControlPlane:
             clock: where time comes from.
             schedule: whether pods without a node are bound to one.
             mount_tokens: whether pods get the volume with a token of their service account.
+            approve_certificates: whether certificate requests of nodes are approved without being asked.
 
         Raises:
             ConfigError: the address is not loopback, or the directory holds what cannot be read.
@@ -108,6 +107,7 @@ class ControlPlane:
             KINDS,
             clock,
             admission=admission.DEFAULT_PLUGINS,
+            update_admission=(restrict_update,),
             created=(furnish_new,),
             mount_tokens=mount_tokens,
             root_ca=self._keys.authority.certificate,
@@ -119,11 +119,12 @@ class ControlPlane:
         self.faults = Faults(self.storage)
         """Faults to inject."""
         self._schedule = schedule
+        self._approve = approve_certificates
         self._handler = self._build_handler()
         self._server: Server | None = None
         self._followers: list[Follower] = []
         if not self._data.load_objects(self.storage):
-            self._bootstrap()
+            bootstrap(self.cluster)
 
     # ------------------------------------------------------------------------------------------------------
     # Life
@@ -143,6 +144,7 @@ class ControlPlane:
         )
         self._server.start()
         self._port = self._server.port  # the next start listens on the same one
+        publish(self.cluster, self._address, self._port)
         self.faults.resume()
         self._followers = [
             Follower(self.cluster, controller, f"devapi-{type(controller).__name__}")
@@ -238,18 +240,6 @@ class ControlPlane:
             PodCollector(self.cluster),
             OwnerCollector(self.cluster),
             EventExpiry(self.cluster),
+            Signer(self.cluster, self._keys.authority, approve=self._approve),
         ]
         return [*controllers, Binder(self.cluster)] if self._schedule else controllers
-
-    def _bootstrap(self) -> None:
-        """Make what every cluster begins with."""
-        for name in NAMESPACES:
-            create(
-                self.cluster,
-                self.cluster.kind("namespaces"),
-                "",
-                {"metadata": {"name": name}},
-                SYSTEM_WRITER,
-            )
-        for plural, body in rbac.DEFAULTS:
-            create(self.cluster, self.cluster.kind(plural, rbac.GROUP), "", codec.copy(body), SYSTEM_WRITER)

@@ -9,6 +9,7 @@ import yaml
 from virtual_kubelet import codec
 from virtual_kubelet.devapi import failures
 from virtual_kubelet.devapi.http import protobuf
+from virtual_kubelet.devapi.registry.kinds import Convert
 from virtual_kubelet.devapi.schema.conform import Mismatch, conform, unknown_fields
 from virtual_kubelet.devapi.schema.model import message_of
 from virtual_kubelet.objects import JsonObject
@@ -60,8 +61,25 @@ def _plain(value: Any) -> Any:
 class Decoder:
     """Makes stored bodies of one kind from what clients send."""
 
-    def __init__(self, group: str, version: str, kind: str, *, validation: str = "Warn") -> None:
-        """`validation` says what becomes of unknown fields: Strict, Warn or Ignore (fieldValidation)."""
+    def __init__(
+        self,
+        group: str,
+        version: str,
+        kind: str,
+        *,
+        validation: str = "Warn",
+        inward: Convert | None = None,
+    ) -> None:
+        """Prepare for one kind.
+
+        Args:
+            group: its API group, "" for the core.
+            version: its version.
+            kind: its name.
+            validation: what becomes of unknown fields: Strict, Warn or Ignore (fieldValidation).
+            inward: from its form to the stored one, where they differ.
+        """
+        self._inward = inward
         self._api_version = f"{group}/{version}" if group else version
         self._kind = kind
         self._message = message_of(group, kind)
@@ -131,7 +149,7 @@ class Decoder:
             if self._validation == "Strict":
                 raise _UnknownFields(", ".join(complaints))
             self.warnings += complaints
-        return body
+        return body if self._inward is None else self._inward(body)
 
 
 class _UnknownFields(ValueError):

@@ -1,6 +1,6 @@
-"""Decoding the API's protobuf bodies, which typed Go clients send: `kubectl create namespace`, `auth can-i`.
+r"""Decoding the API's protobuf bodies, which typed Go clients send: `kubectl create namespace`, `auth can-i`.
 
-A body is `k8s\\0` and a `runtime.Unknown`, whose `raw` is the object in proto2 as the `.proto` files of k8s.io/api
+A body is `k8s\0` and a `runtime.Unknown`, whose `raw` is the object in proto2 as the `.proto` files of k8s.io/api
 describe it; the numbers are in `schema`. Answers are always JSON, which those clients take as well.
 """
 

@@ -18,6 +18,7 @@ from virtual_kubelet.devapi.identity import User
 from virtual_kubelet.devapi.registry.kinds import Kind, Subresource
 from virtual_kubelet.devapi.verbs import create, delete, modify, patch, read
 from virtual_kubelet.devapi.verbs.options import WriteOptions, first
+from virtual_kubelet.devapi.verbs.ownership import apply
 from virtual_kubelet.errors import ApiNotFound
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.web.messages import Request, Response, Upgrade
@@ -106,6 +107,8 @@ class Resources:
                     body["metadata"].setdefault("name", info.name)
                     record = create.create(self._cluster, kind, namespace, body, options)
                     return encoded(view.one(record), 201)
+        elif bodies.media_type(content_type) == patch.APPLY:
+            return self._apply(request, info, kind, subresource, view, decoder, options)
         else:
             transform = self._patch(request.read(), bodies.media_type(content_type), kind, decoder)
         record = modify.modify(
@@ -116,8 +119,38 @@ class Resources:
             transform,
             options,
             rules=subresource.rules if subresource else None,
+            subresource=subresource.name if subresource else "",
         )
         return encoded(view.one(record), warnings=options.warnings)
+
+    def _apply(
+        self,
+        request: Request,
+        info: RequestInfo,
+        kind: Kind,
+        subresource: Subresource | None,
+        view: View,
+        decoder: bodies.Decoder,
+        options: WriteOptions,
+    ) -> Response:
+        """Server-side apply."""
+        if not first(request.query, "fieldManager"):
+            complaint = failures.FieldError.required("fieldManager", "is required for apply patch")
+            raise failures.invalid("PatchOptions.meta.k8s.io", "", [complaint])
+        value = bodies.read_value(request.read(), "application/yaml")
+        if not isinstance(value, dict):
+            raise failures.bad_request("an apply configuration is an object")
+        record, created = apply(
+            self._cluster,
+            kind,
+            info.namespace if kind.namespaced else "",
+            info.name,
+            value,
+            options,
+            decode=decoder.patched,
+            subresource=subresource,
+        )
+        return encoded(view.one(record), 201 if created else 200, warnings=options.warnings)
 
     @staticmethod
     def _patch(data: bytes, media_type: str, kind: Kind, decoder: bodies.Decoder) -> modify.Transform:
@@ -172,11 +205,14 @@ def _options(request: Request) -> WriteOptions:
     return WriteOptions.from_query(
         request.query,
         user=user.name if isinstance(user, User) else "",
+        groups=user.groups if isinstance(user, User) else (),
         user_agent=request.headers.get("User-Agent"),
     )
 
 
 def _decoder(kind: Kind, options: WriteOptions) -> bodies.Decoder:
-    decoder = bodies.Decoder(kind.group, kind.version, kind.kind, validation=options.field_validation)
+    decoder = bodies.Decoder(
+        kind.group, kind.version, kind.kind, validation=options.field_validation, inward=kind.inward
+    )
     decoder.warnings = options.warnings
     return decoder

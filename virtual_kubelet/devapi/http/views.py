@@ -35,13 +35,17 @@ class PlainView:
 
     def one(self, record: Record) -> bytes:
         """Encode one object."""
-        return self._kind.type_meta + record.raw[1:]
+        return self._kind.type_meta + self._raw(record)[1:]
 
     def many(self, listing: Listing) -> bytes:
         """Encode a list; as on the real server its items have no kind and apiVersion of their own."""
         head = f'{{"kind":"{self._kind.kind}List","apiVersion":"{self._kind.api_version}","metadata":'
-        items = b",".join(record.raw for record in listing.records)
+        items = b",".join(self._raw(record) for record in listing.records)
         return b"".join((head.encode(), codec.dumps(list_meta(listing)), b',"items":[', items, b"]}"))
+
+    def _raw(self, record: Record) -> bytes:
+        outward = self._kind.outward
+        return record.raw if outward is None else codec.dumps(outward(record.body))
 
 
 def list_meta(listing: Listing) -> JsonObject:

@@ -9,7 +9,7 @@ from virtual_kubelet.devapi.failures import FieldError
 from virtual_kubelet.devapi.registry.strategy import Field, Strategy
 from virtual_kubelet.objects import JsonObject
 
-__all__ = ["EventStrategy"]
+__all__ = ["EventStrategy", "NewEventStrategy"]
 
 CLUSTER_SCOPED_NAMESPACES = frozenset({"default", "kube-system"})
 TYPES = ("Normal", "Warning")
@@ -70,3 +70,19 @@ def _validate_new_form(event: JsonObject) -> list[FieldError]:
     if event.get("type") not in TYPES:
         found.append(FieldError.invalid("type", "", f"has invalid value: {event.get('type', '')}"))
     return found
+
+
+class NewEventStrategy(EventStrategy):
+    """The same events through events.k8s.io, whose selectors use the newer names."""
+
+    fields: ClassVar[Mapping[str, Field]] = {
+        **Strategy.fields,
+        **{
+            name.replace("involvedObject.", "regarding."): read
+            for name, read in EventStrategy.fields.items()
+            if name.startswith("involvedObject.")
+        },
+        "reason": _field("reason"),
+        "reportingController": _field("reportingComponent"),
+        "type": _field("type"),
+    }

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from virtual_kubelet.devapi.registry.strategy import Strategy, UpdateRules
+from virtual_kubelet.objects import JsonObject
 
-__all__ = ["ALL_VERBS", "Kind", "Kinds", "Subresource"]
+__all__ = ["ALL_VERBS", "Convert", "Kind", "Kinds", "Subresource"]
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+Convert = Callable[[JsonObject], JsonObject]
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,10 @@ class Kind:
     subresources: tuple[Subresource, ...] = ()
     bucket: str = ""
     """Where the storage keeps it; "" means under its own name. Two views of the same objects share one."""
+    outward: Convert | None = None
+    """From the stored form to this kind's, where it is but a view of another."""
+    inward: Convert | None = None
+    """And back."""
 
     @property
     def singular(self) -> str:

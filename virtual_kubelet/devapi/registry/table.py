@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from virtual_kubelet.devapi.registry.events import EventStrategy
+from virtual_kubelet.devapi.registry.configuration import (
+    ConfigMapStrategy,
+    SecretStrategy,
+    ServiceAccountStrategy,
+)
+from virtual_kubelet.devapi.registry.events import EventStrategy, NewEventStrategy
 from virtual_kubelet.devapi.registry.kinds import Kind, Kinds, Subresource
 from virtual_kubelet.devapi.registry.leases import LeaseStrategy
 from virtual_kubelet.devapi.registry.namespaces import FinalizeRules, NamespaceStrategy
+from virtual_kubelet.devapi.registry.new_events import from_core, to_core
 from virtual_kubelet.devapi.registry.nodes import NodeStatusRules, NodeStrategy
 from virtual_kubelet.devapi.registry.pods import (
     EphemeralContainersRules,
@@ -14,6 +20,12 @@ from virtual_kubelet.devapi.registry.pods import (
     ResizeRules,
 )
 from virtual_kubelet.devapi.registry.roles import RoleStrategy
+from virtual_kubelet.devapi.registry.services import ServiceStrategy
+from virtual_kubelet.devapi.registry.signing_requests import (
+    ApprovalRules,
+    CertificateRules,
+    SigningRequestStrategy,
+)
 from virtual_kubelet.devapi.registry.strategy import StatusRules
 
 __all__ = ["KINDS"]
@@ -34,7 +46,7 @@ def _question(group: str, plural: str, kind: str, *, namespaced: bool = False) -
 
 KINDS = Kinds(
     [
-        Kind("", "v1", "configmaps", "ConfigMap", short_names=("cm",)),
+        Kind("", "v1", "configmaps", "ConfigMap", ConfigMapStrategy(), short_names=("cm",)),
         Kind("", "v1", "events", "Event", EventStrategy(), short_names=("ev",)),
         Kind(
             "",
@@ -84,12 +96,13 @@ KINDS = Kinds(
                 Subresource("status", CHANGE, PodStatusRules()),
             ),
         ),
-        Kind("", "v1", "secrets", "Secret"),
+        Kind("", "v1", "secrets", "Secret", SecretStrategy()),
         Kind(
             "",
             "v1",
             "serviceaccounts",
             "ServiceAccount",
+            ServiceAccountStrategy(),
             short_names=("sa",),
             subresources=(
                 Subresource(
@@ -102,6 +115,7 @@ KINDS = Kinds(
             "v1",
             "services",
             "Service",
+            ServiceStrategy(),
             short_names=("svc",),
             categories=("all",),
             subresources=(Subresource("status", CHANGE, StatusRules()),),
@@ -112,7 +126,31 @@ KINDS = Kinds(
         _question(AUTHORIZATION, "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
         _question(AUTHORIZATION, "selfsubjectrulesreviews", "SelfSubjectRulesReview"),
         _question(AUTHORIZATION, "subjectaccessreviews", "SubjectAccessReview"),
+        Kind(
+            "certificates.k8s.io",
+            "v1",
+            "certificatesigningrequests",
+            "CertificateSigningRequest",
+            SigningRequestStrategy(),
+            namespaced=False,
+            short_names=("csr",),
+            subresources=(
+                Subresource("approval", CHANGE, ApprovalRules()),
+                Subresource("status", CHANGE, CertificateRules()),
+            ),
+        ),
         Kind("coordination.k8s.io", "v1", "leases", "Lease", LeaseStrategy()),
+        Kind(
+            "events.k8s.io",
+            "v1",
+            "events",
+            "Event",
+            NewEventStrategy(),
+            short_names=("ev",),
+            bucket="events",
+            outward=from_core,
+            inward=to_core,
+        ),
         Kind(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", RoleStrategy(), namespaced=False),
         Kind(RBAC, "v1", "clusterroles", "ClusterRole", RoleStrategy(), namespaced=False),
         Kind(RBAC, "v1", "rolebindings", "RoleBinding", RoleStrategy()),

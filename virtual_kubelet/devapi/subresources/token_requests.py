@@ -7,6 +7,7 @@ from virtual_kubelet.devapi.access.service_tokens import AUDIENCE, TokenIssuer
 from virtual_kubelet.devapi.cluster import Cluster
 from virtual_kubelet.devapi.http.call import Call, CallHandler
 from virtual_kubelet.devapi.http.replies import json_reply
+from virtual_kubelet.devapi.node_restriction import restrict_token
 from virtual_kubelet.devapi.storage.record import Record
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.pure import times
@@ -44,6 +45,7 @@ class TokenRequests:
         _check_seconds(seconds)
         audiences = spec.get("audiences") or [AUDIENCE]
         bound = self._bound(spec.get("boundObjectRef"), namespace, name)
+        restrict_token(call.user, name, bound.get("pod"), audiences, AUDIENCE)
         token, end = self._issuer.issue(account.body, audiences, seconds, bound)
         spec = {**spec, "audiences": audiences, "expirationSeconds": seconds}
         answer = {

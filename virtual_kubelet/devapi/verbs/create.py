@@ -32,7 +32,7 @@ def create(cluster: Cluster, kind: Kind, namespace: str, body: JsonObject, optio
     metadata.fill_new(meta, cluster.clock.now(), generation=kind.strategy.has_generation)
     kind.strategy.default(body)
     for admit in cluster.admission:
-        admit(cluster, kind, body, options.user)
+        admit(cluster, kind, body, options)
     kind.strategy.prepare_create(body)
     _validate(kind, body)
     if options.dry_run:

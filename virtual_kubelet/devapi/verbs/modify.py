@@ -17,6 +17,7 @@ from virtual_kubelet.devapi.registry.strategy import UpdateRules
 from virtual_kubelet.devapi.storage.record import Record
 from virtual_kubelet.devapi.verbs.options import WriteOptions
 from virtual_kubelet.objects import JsonObject
+from virtual_kubelet.pure import patches, times
 
 __all__ = ["Transform", "modify", "replace"]
 
@@ -35,8 +36,12 @@ def modify(
     options: WriteOptions,
     *,
     rules: UpdateRules | None = None,
+    applies: bool = False,
+    subresource: str = "",
 ) -> Record:
     """Apply `transform` under `rules` (None: those of the main resource) and return the object as it is then.
+
+    Unless it `applies` (and says itself who owns what), managedFields are kept true where there are any.
 
     Raises:
         ApiError: 404, 409 Conflict, 422, and what `transform` raises.
@@ -48,6 +53,10 @@ def modify(
         new = transform(old)
         _check(kind, old, new)
         _prepare(kind, old, new, rules or kind.strategy)
+        for admit in cluster.update_admission:
+            admit(cluster, kind, new, old.body, options)
+        if not applies:
+            _keep_owners(cluster, kind, old, new, options, subresource)
         record = _commit(cluster, kind, old, new, dry_run=options.dry_run)
         if record is not None:
             return record
@@ -113,6 +122,28 @@ def _prepare(kind: Kind, old: Record, new: JsonObject, rules: UpdateRules) -> No
     complaints += rules.validate_update(new, old.body)
     if complaints:
         raise failures.invalid(kind.qualified_kind, old.name, complaints)
+
+
+def _keep_owners(
+    cluster: Cluster, kind: Kind, old: Record, new: JsonObject, options: WriteOptions, subresource: str
+) -> None:
+    """Take down in managedFields who changed what; objects that were never applied have none."""
+    held = old.body["metadata"].get("managedFields")
+    if not held and "managedFields" not in new["metadata"]:
+        return
+    # A writer that leaves the entries out does not mean to remove them; one that edits them does.
+    entries = new["metadata"].get("managedFields", held)
+    before = {**old.body, "metadata": {**old.body["metadata"], "managedFields": entries}}
+    new["metadata"]["managedFields"] = patches.after_update(
+        before,
+        {"apiVersion": kind.api_version, **new},
+        patches.schema_of(kind.group, kind.kind) or patches.Schema(),
+        manager=options.field_manager or "unknown",
+        time=times.rfc3339(cluster.clock.now()),
+        subresource=subresource,
+    )
+    if not new["metadata"]["managedFields"]:
+        del new["metadata"]["managedFields"]
 
 
 def _commit(cluster: Cluster, kind: Kind, old: Record, new: JsonObject, *, dry_run: bool) -> Record | None:

@@ -21,6 +21,7 @@ class WriteOptions:
     """How to write; `user` is the writer's name."""
 
     user: str = ""
+    groups: tuple[str, ...] = ()
     dry_run: bool = False
     field_manager: str = ""
     field_validation: str = "Warn"
@@ -29,7 +30,9 @@ class WriteOptions:
     """What to tell the writer in Warning headers; filled in on the way."""
 
     @classmethod
-    def from_query(cls, query: Query, *, user: str, user_agent: str = "") -> WriteOptions:
+    def from_query(
+        cls, query: Query, *, user: str, groups: tuple[str, ...] = (), user_agent: str = ""
+    ) -> WriteOptions:
         """Read the parameters of a write; `ApiError` 422 for values that there are none of."""
         dry_run = [value for value in query.get("dryRun", ()) if value]
         complaints = []
@@ -47,6 +50,7 @@ class WriteOptions:
             raise failures.invalid("WriteOptions.meta.k8s.io", "", complaints)
         return cls(
             user=user,
+            groups=groups,
             dry_run=bool(dry_run),
             field_manager=manager or user_agent.partition("/")[0][:MANAGER_LIMIT],
             field_validation=validation,

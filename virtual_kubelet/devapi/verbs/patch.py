@@ -33,7 +33,8 @@ def patch_transform(
 
     def transform(old: Record) -> JsonObject:
         # Copies of both: what comes out is changed further, and a lost race applies the patch again.
-        current = {"apiVersion": kind.api_version, "kind": kind.kind, **old.copy()}
+        stored = old.copy() if kind.outward is None else kind.outward(old.copy())
+        current = {"apiVersion": kind.api_version, "kind": kind.kind, **stored}
         try:
             patched = _apply(kind, media_type, current, codec.copy(patch))
         except patches.PatchTooLarge as error:
