@@ -231,3 +231,17 @@ def test_a_reset_is_an_end(ends):
     got = in_thread(transport.recv)
     peer.close()
     assert got() == b""
+
+
+def test_nothing_goes_in_the_clear_once_a_tls_session_is_over(ends):
+    transport, peer = ends
+    if not transport.secure:
+        pytest.skip("there is no session")
+    peer.sendall(b"secret question")
+    transport.finish()
+    with pytest.raises(BrokenPipeError):
+        transport.send(b"secret answer")
+    with pytest.raises(BrokenPipeError):
+        transport.handshake()
+    assert transport.recv() == b""
+    assert transport.peer_certificate() is None

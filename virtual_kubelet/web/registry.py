@@ -134,9 +134,11 @@ class Registry:
             return self._changed.wait_for(done, deadline.remaining())
 
     def close_all(self) -> None:
-        """Close whatever is left."""
+        """Close and forget whatever is left."""
         with self._changed:
             left = list(self._where)
+            for member in left:
+                self._drop(member)
         for member in left:
             member.close()
 

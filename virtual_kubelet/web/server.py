@@ -147,7 +147,8 @@ class Server:
         except ConnectionAbortedError:
             pass  # it went while it waited in the backlog
         except OSError as error:
-            self._catch_breath(listener, error)
+            if listener.open:
+                self._catch_breath(listener, error)
             return
         self._accept_next(listener)
 
@@ -190,6 +191,10 @@ class _Listener:
             last = self._closed and not self._users
         if last:
             self.sock.close()
+
+    @property
+    def open(self) -> bool:
+        return not self._closed
 
     def close(self) -> None:
         if not self.hold():

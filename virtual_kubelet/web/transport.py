@@ -40,6 +40,8 @@ class Transport:
         self._reading = threading.Lock()
         self._writing = threading.Lock()
         self._calls = threading.Lock()  # round each call into OpenSSL
+        # Under _calls: the TLS session is over. From then on an SSLSocket would read and write *plain* bytes.
+        self._over = False
         self._state = threading.Lock()
         self._users = 0  # under _state
         self._closed = False  # under _state
@@ -144,7 +146,7 @@ class Transport:
             if self._tls is None:
                 return self._sock.recv(size), 0
             with self._calls:
-                return self._tls.recv(size), 0
+                return (b"" if self._over else self._tls.recv(size)), 0
         except (BlockingIOError, ssl.SSLWantReadError):
             return (b"", 0) if self._closed else (None, READ)
         except ssl.SSLWantWriteError:
@@ -158,6 +160,8 @@ class Transport:
             if self._tls is None:
                 return self._sock.send(piece), 0
             with self._calls:
+                if self._over:
+                    raise BrokenPipeError("the TLS session is over")
                 return self._tls.send(piece), 0
         except (BlockingIOError, ssl.SSLWantWriteError):
             return None, WRITE
@@ -180,6 +184,8 @@ class Transport:
             raise BrokenPipeError("the connection is closed")
         try:
             with self._calls:
+                if self._over:
+                    raise BrokenPipeError("the TLS session is over")
                 self._tls.do_handshake()
         except ssl.SSLWantReadError:
             return READ
@@ -204,7 +210,7 @@ class Transport:
         if self._tls is None:
             return None
         with self._calls:
-            return self._tls.getpeercert(binary_form=True)
+            return None if self._over else self._tls.getpeercert(binary_form=True)
 
     @property
     def secure(self) -> bool:
@@ -262,7 +268,7 @@ class Transport:
         return self._closed
 
     def finish(self) -> None:
-        """Say that no more bytes will come (close_notify and FIN); reading goes on."""
+        """Say that no more bytes will come (close_notify and FIN); all that is left to do is `discard`."""
         if not self.hold():
             return
         try:
@@ -287,11 +293,12 @@ class Transport:
 
     def close(self) -> None:
         """End the connection; wakes whoever waits in `recv` (b"") or `send` (`BrokenPipeError`)."""
-        if not self.hold():
-            return
-        self._say_goodbye()
         with self._state:
+            if self._closed:
+                return
             self._closed = True
+            self._users += 1
+        self._say_goodbye()
         # Not the SSLSocket's own shutdown: it drops the TLS state under the feet of a reader.
         _shutdown(self._sock, socket.SHUT_RDWR)
         self.release()
@@ -302,6 +309,7 @@ class Transport:
             return
         try:
             with self._calls:
+                self._over = True
                 self._tls.unwrap()
         except (OSError, ValueError):
             pass  # the peer's own close_notify has not come yet, or it is gone: either is fine
