@@ -246,6 +246,7 @@ class PodManager(Access):
         self._relist.trigger()
 
     def _list(self) -> None:
+        began = self._clock.monotonic()
         try:
             infos = self._driver.list_containers()
         except ProviderError:
@@ -257,7 +258,7 @@ class PodManager(Access):
         for uid, found in by_pod.items():
             self._adopt(uid, found)
         for worker in self._pods.all():
-            worker.tell_all(by_pod.get(worker.uid, []))
+            worker.tell_all(by_pod.get(worker.uid, []), began)
         with self._lock:
             self._synced = True
         for uid in self._pods.uids():

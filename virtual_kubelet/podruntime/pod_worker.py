@@ -67,11 +67,17 @@ class PodWorker:
         self.uid = record.uid
         self.stub = stub  # made of labels: the spec is not known yet
         self._tools = tools
+        self._saving = threading.Lock()  # one writer of the record's file at a time, each with the newest
         self._lock = threading.Lock()
         self._pod = pod
         self._record = record
         self._inbox: list[ContainerInfo] = []
-        self._seen: frozenset[str] | None = None  # ids of a complete list that `step` has yet to compare with
+        self._learned: dict[
+            str, float
+        ] = {}  # container id -> monotonic time of the newest word that it exists
+        self._listed: tuple[float, frozenset[str]] | None = (
+            None  # a complete list: when it was begun, and its ids
+        )
         self._prepared = False
         self._busy: set[str] = set()
         self._changed = False  # the record, since it was saved
@@ -149,6 +155,7 @@ class PodWorker:
         with self._lock:
             transitions.request_deletion(self._record, grace, self._tools.clock.now())
             self._changed = True
+        self._save()  # before the agent is told that it has begun
         self._tools.look(self.uid)
 
     def hurry(self) -> None:
@@ -173,14 +180,21 @@ class PodWorker:
     def tell(self, info: ContainerInfo) -> None:
         """Take the newest of one container."""
         with self._lock:
-            self._inbox.append(info)
+            self._take(info)
         self._tools.look(self.uid)
 
-    def tell_all(self, infos: list[ContainerInfo]) -> None:
-        """Take a complete list of the pod's containers: those that are not in it are gone."""
+    def _take(self, info: ContainerInfo) -> None:
+        self._inbox.append(info)
+        self._learned[info.id] = self._tools.clock.monotonic()
+
+    def tell_all(self, infos: list[ContainerInfo], began: float) -> None:
+        """Take a complete list of the pod's containers, asked for at `began` (monotonic seconds).
+
+        Those that are not in it are gone, unless they were heard of since.
+        """
         with self._lock:
             self._inbox += infos
-            self._seen = frozenset(info.id for info in infos)
+            self._listed = (began, frozenset(info.id for info in infos))
         self._tools.look(self.uid)
 
     def change(self, change: Callable[[PodRecord], bool]) -> None:
@@ -210,8 +224,8 @@ class PodWorker:
     def _take_in(self) -> None:
         with self._lock:
             inbox, self._inbox = self._inbox, []
-            seen, self._seen = self._seen, None
-            pod, busy = self._pod, set(self._busy)
+            listed, self._listed = self._listed, None
+            pod = self._pod
         now = self._tools.clock.now()
         for info in sorted(inbox, key=lambda item: item.attempt):
             slot = find(pod, info.name)
@@ -225,19 +239,22 @@ class PodWorker:
                     self._changed = True
                     if message:
                         self._record.container(slot.name).message = message
-        if seen is not None:
-            self._look_for_lost(seen, busy, now)
+        if listed is not None:
+            self._look_for_lost(*listed, now)
 
     def _is_new_end(self, info: ContainerInfo) -> bool:
         known = self._record.containers.get(info.name)
         return known is None or known.info is None or known.info.id != info.id or known.info.state != EXITED
 
-    def _look_for_lost(self, seen: frozenset[str], busy: set[str], now: float) -> None:
+    def _look_for_lost(self, began: float, seen: frozenset[str], now: float) -> None:
         with self._lock:
-            for name, container in self._record.containers.items():
-                if name in busy or container.info is None or container.info.id in seen:
+            for container in self._record.containers.values():
+                info = container.info
+                if info is None or info.id in seen or self._learned.get(info.id, 0.0) >= began:
                     continue
                 self._changed = transitions.container_lost(container, now) or self._changed
+            known = {item.info.id for item in self._record.containers.values() if item.info is not None}
+            self._learned = {key: value for key, value in self._learned.items() if key in known}
 
     def _decide(self) -> tuple[list[Action], float | None]:
         with self._lock:
@@ -369,7 +386,7 @@ class PodWorker:
             raise
         else:
             with self._lock:
-                self._inbox.append(info)
+                self._take(info)
                 self._finish(action.name)
         self._tools.look(self.uid)
 
@@ -478,12 +495,13 @@ class PodWorker:
         self._tools.report(self, status)
 
     def _save(self) -> None:
-        with self._lock:
-            if not self._changed:
-                return
-            self._changed = False
-            values = self._record.to_json()
-        self._tools.journal.save_record(self.uid, values)
+        with self._saving:
+            with self._lock:
+                if not self._changed:
+                    return
+                self._changed = False
+                values = self._record.to_json()
+            self._tools.journal.save_record(self.uid, values)
 
 
 _INNER = (StopContainer, Terminate, Fail, Initialized)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from virtual_kubelet.podruntime.containers import Slot
-from virtual_kubelet.podruntime.driver import EXITED, RUNNING, ContainerInfo, Sandbox
+from virtual_kubelet.podruntime.driver import CREATED, EXITED, RUNNING, ContainerInfo, Sandbox
 from virtual_kubelet.podruntime.record import (
     HOOK_DONE,
     HOOK_FAILED,
@@ -39,6 +39,7 @@ __all__ = [
 RETRY_START = (1.0, 60.0)  # seconds after the first and at most between attempts to begin
 UNKNOWN_REASON = "ContainerStatusUnknown"
 UNKNOWN_EXIT_CODE = 137
+_ORDER = {CREATED: 0, RUNNING: 1, EXITED: 2}
 
 
 # -- the pod ----------------------------------------------------------------------------------------------
@@ -116,7 +117,8 @@ def observe(record: PodRecord, slot: Slot, info: ContainerInfo, now: float) -> b
 def _is_news(known: ContainerInfo, info: ContainerInfo) -> bool:
     if info.attempt != known.attempt:
         return True
-    return info != known and not (known.state == EXITED and info.state != EXITED)
+    # What comes late, from a list that was begun before, must not turn the story back.
+    return info != known and _ORDER[info.state] >= _ORDER[known.state]
 
 
 def _new_attempt(record: PodRecord, container: ContainerRecord, info: ContainerInfo, now: float) -> None:

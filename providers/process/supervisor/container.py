@@ -55,6 +55,7 @@ class Container:
         loop: Loop,
         store: RecordStore,
         pipes: Path,
+        owner: str,
         on_change: Callable[[Container], None],
     ) -> None:
         self.record = record
@@ -63,6 +64,7 @@ class Container:
         self._loop = loop
         self._store = store
         self._pipes = pipes
+        self._mark = f"{owner}:{record.id}"
         self._on_change = on_change
         self._outputs: dict[str, int] = {}
         self._stdin = -1
@@ -82,7 +84,7 @@ class Container:
         record = self.record
         record.boot_id = processes.boot_id()
         record.started_at = time.time()
-        self.env = {**request.env, MARKER: record.id}
+        self.env = {**request.env, MARKER: self._mark}
         if request.mounts:
             record.namespaces = ["user", "mnt"] if mount_kind == namespaces.USER else ["mnt"]
         self._store.save(record)  # before the fork: a successor looks for the process by its mark
@@ -190,7 +192,7 @@ class Container:
         if record.state == "exited":
             return
         if record.state == "starting" and record.boot_id == processes.boot_id():
-            record.pid = processes.find_marked(record.id)
+            record.pid = processes.find_marked(self._mark)
             record.start_time = processes.start_time(record.pid) if record.pid else 0
             record.state = "running"
         self._open_log()
@@ -228,7 +230,7 @@ class Container:
         self.record.message = "The container's exit code is not known: its supervisor was killed while it ran"
         self.record.exit_code = UNKNOWN_EXIT
         # By their marks only: the session's number may be another process's by now.
-        processes.kill_all(self.record.id, ())
+        processes.kill_all(self._mark, ())
         self._drain()
 
     # -- output ---------------------------------------------------------------------------------------
@@ -343,7 +345,7 @@ class Container:
 
         Only while the main process is there or not yet reaped: its pid names the session.
         """
-        processes.kill_all(self.record.id, {self.record.pid} if self.record.pid else ())
+        processes.kill_all(self._mark, {self.record.pid} if self.record.pid else ())
 
     def ended(self, wait_status: int) -> None:
         """Note how the main process ended; its pid is not free yet."""

@@ -77,16 +77,16 @@ def _pids() -> Iterator[str]:
             yield name
 
 
-def members(container_id: str, sessions: Collection[int]) -> list[int]:
+def members(mark: str, sessions: Collection[int]) -> list[int]:
     """Return the live processes of a container: those of its sessions, and those that carry its mark."""
-    mark = f"{MARKER}={container_id}".encode()
+    marked = f"{MARKER}={mark}".encode()
     own = os.getpid()
     found = []
     for name in _pids():
         fields = _stat(name)
         if fields is None or fields[0] in {"Z", "X"} or int(name) == own:
             continue
-        if int(fields[3]) in sessions or _has_mark(name, mark):
+        if int(fields[3]) in sessions or _has_mark(name, marked):
             found.append(int(name))
     return found
 
@@ -99,32 +99,32 @@ def session(number: int) -> list[int]:
     ]
 
 
-def _has_mark(pid: str, mark: bytes) -> bool:
+def _has_mark(pid: str, marked: bytes) -> bool:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            return mark in file.read().split(b"\0")
+            return marked in file.read().split(b"\0")
     except OSError:
         return False
 
 
-def find_marked(container_id: str) -> int:
+def find_marked(mark: str) -> int:
     """Return the pid of a container's main process, found by its mark; 0 when there is none."""
-    mark = f"{MARKER}={container_id}".encode()
+    marked = f"{MARKER}={mark}".encode()
     for name in _pids():
         fields = _stat(name)
         leads_session = fields is not None and fields[3] == name and fields[0] not in {"Z", "X"}
-        if leads_session and _has_mark(name, mark):
+        if leads_session and _has_mark(name, marked):
             return int(name)
     return 0
 
 
-def kill_all(container_id: str, sessions: Collection[int]) -> int:
+def kill_all(mark: str, sessions: Collection[int]) -> int:
     """Send SIGKILL to every process of a container; return how many there were."""
     count = 0
     # A process may fork while the list is made: look again until a look finds nobody new.
     seen: set[int] = set()
     for _ in range(10):
-        new = [pid for pid in members(container_id, sessions) if pid not in seen]
+        new = [pid for pid in members(mark, sessions) if pid not in seen]
         if not new:
             break
         for pid in new:

@@ -41,7 +41,7 @@ PROTOCOL = 1
 SOCKET_NAME = "supervisor.sock"
 LOCK_NAME = "supervisor.lock"
 MARKER = "VIRTUAL_KUBELET_CONTAINER"
-"""The variable in the environment of each process of a container that names the container."""
+"""The variable in the environment of each process of a container: the supervisor's own name, and the container."""
 
 MAX_FRAME = 32 * 1024 * 1024  # arguments and environment together may be 2 MiB, and JSON writes bytes long
 MAX_FDS = 8

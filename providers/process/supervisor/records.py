@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,20 @@ class RecordStore:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._owner = ""
         directory.mkdir(mode=0o700, exist_ok=True)
+
+    def owner(self) -> str:
+        """Return the name of this directory's supervisors, made up once.
+
+        It is part of the mark on every process, so that no supervisor takes another one's for its own.
+        """
+        if not self._owner:
+            path = self._directory.parent / "owner"
+            if not path.exists():
+                path.write_text(secrets.token_hex(8))
+            self._owner = path.read_text()
+        return self._owner
 
     def load(self) -> list[Record]:
         """Return all records; a file that is none is left out."""

@@ -118,7 +118,12 @@ class Server:
 
     def _make(self, record: Record) -> Container:
         return Container(
-            record, loop=self._loop, store=self._store, pipes=self._pipes, on_change=self._changed
+            record,
+            loop=self._loop,
+            store=self._store,
+            pipes=self._pipes,
+            owner=self._store.owner(),
+            on_change=self._changed,
         )
 
     def _timeout(self) -> float | None:

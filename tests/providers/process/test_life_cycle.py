@@ -1,0 +1,297 @@
+"""Pods as real processes: started, ended, restarted, reported."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from support.process_pods import container, make_pod, running_node
+from support.waiting import eventually
+
+from virtual_kubelet.errors import InvalidInput, NotFound
+
+
+@pytest.fixture
+def node(tmp_path):
+    with running_node(tmp_path) as node:
+        yield node
+
+
+def processes_of(uid):
+    """Pids of live processes that carry the mark of a pod's containers."""
+    mark = f":{uid}_".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if any(
+                b"VIRTUAL_KUBELET_CONTAINER=" in item and mark in item
+                for item in (entry / "environ").read_bytes().split(b"\0")
+            ):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_pod_that_succeeds(node):
+    pod = node.run(make_pod(container("echo hello; echo oops >&2")))
+    status = node.wait_phase(pod, "Succeeded")
+    ended = status["containerStatuses"][0]["state"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (0, "Completed")
+    assert ended["startedAt"] <= ended["finishedAt"]
+    assert ended["containerID"].startswith("process://")
+    assert status["podIP"] == "127.0.0.1"
+    assert status["startTime"]
+    assert sorted(node.logs(pod).splitlines()) == ["hello", "oops"]
+
+
+def test_a_pod_that_fails_says_how(node):
+    pod = node.run(make_pod(container("exit 7")))
+    ended = node.wait_phase(pod, "Failed")["containerStatuses"][0]["state"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (7, "Error")
+
+
+def test_a_signal_is_told(node):
+    pod = node.run(make_pod(container("kill -SEGV $$$$")))
+    ended = node.wait_phase(pod, "Failed")["containerStatuses"][0]["state"]["terminated"]
+    assert (ended["exitCode"], ended["signal"]) == (139, 11)
+
+
+def test_events_of_a_start(node):
+    pod = node.run(make_pod())
+    node.wait_state(pod, "running")
+    assert node.context.reasons() == ["Created", "Started"]
+
+
+def test_what_a_process_gets(node):
+    script = 'echo "$A|$B|$POD_IP|$1"; pwd; echo "$HOSTNAME"; umask; env | grep -c ^KUBECONFIG'
+    item = container(
+        name="c",
+        env=[
+            {"name": "A", "value": "1"},
+            {"name": "B", "value": "$(A)2"},
+            {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        ],
+        args=["sh", "$(A)$(B)"],
+    )
+    item["command"] = ["sh", "-c", script]
+    pod = node.run(make_pod(item))
+    node.wait_phase(pod, "Failed")  # grep -c counts 0 and fails
+    lines = node.logs(pod).splitlines()
+    assert lines[0] == "1|12|127.0.0.1|112"
+    assert lines[1].endswith(f"/pods/{pod['metadata']['uid']}/containers/c")
+    assert lines[2:] == ["web", "0022", "0"]
+
+
+def test_working_directory(node, tmp_path):
+    place = tmp_path / "work"
+    place.mkdir()
+    pod = node.run(make_pod(container("pwd", workingDir=str(place))))
+    node.wait_phase(pod, "Succeeded")
+    assert node.logs(pod).strip() == str(place)
+
+
+def test_a_command_that_is_not_there(node):
+    item = container()
+    item["command"] = ["/no/such/program"]
+    pod = node.run(make_pod(item))
+    ended = node.wait_phase(pod, "Failed")["containerStatuses"][0]["state"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (127, "ContainerCannotRun")
+    assert "/no/such/program" in ended["message"]
+    assert "Failed" in node.context.reasons()
+
+
+def test_a_working_directory_that_is_not_there(node):
+    pod = node.run(make_pod(container("true", workingDir="/no/such/place")))
+    ended = node.wait_phase(pod, "Failed")["containerStatuses"][0]["state"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (128, "ContainerCannotRun")
+    assert "/no/such/place" in ended["message"]
+
+
+def test_a_container_without_command_is_refused_with_the_remedy(node):
+    with pytest.raises(InvalidInput, match="has no command.*docker"):
+        node.provider.create_pod(make_pod({"name": "c", "image": "nginx"}))
+    assert node.provider.get_pods() == []
+
+
+def test_a_pod_is_created_once(node):
+    pod = node.run(make_pod(container("echo once; exec sleep 1000")))
+    node.wait_state(pod, "running")
+    node.provider.create_pod(pod)
+    eventually(lambda: "once" in node.logs(pod))
+    assert len(node.provider.get_pods()) == 1
+    assert node.logs(pod) == "once\n"
+    assert node.containers(pod)["c"]["restartCount"] == 0
+
+
+def test_deletion_ends_within_the_grace_as_soon_as_the_process_has_gone(node):
+    pod = node.run(make_pod(container("trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done")))
+    eventually(lambda: "up" in node.logs(pod) if node.state(pod).get("running") else False)
+    began = time.monotonic()
+    node.delete(pod, grace=30)
+    status = node.wait_phase(pod, "Succeeded")
+    assert time.monotonic() - began < 10
+    assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 0
+    assert node.logs(pod).endswith("bye\n")
+    assert "Killing" in node.context.reasons()
+
+
+def test_deletion_kills_when_the_grace_is_over(node):
+    pod = node.run(make_pod(container("trap '' TERM; echo up; while :; do sleep 0.05; done")))
+    eventually(lambda: "up" in node.logs(pod) if node.state(pod).get("running") else False)
+    node.delete(pod, grace=1)
+    ended = node.wait_phase(pod, "Failed")["containerStatuses"][0]["state"]["terminated"]
+    assert (ended["exitCode"], ended["signal"]) == (137, 9)
+    assert processes_of(pod["metadata"]["uid"]) == []
+
+
+def test_forced_deletion_does_not_wait(node):
+    pod = node.run(make_pod(container("trap '' TERM; echo up; while :; do sleep 0.05; done")))
+    eventually(lambda: "up" in node.logs(pod) if node.state(pod).get("running") else False)
+    node.delete(pod, grace=600)
+    node.delete(pod, grace=0)
+    node.wait_phase(pod, "Failed", timeout=5)
+
+
+def test_everything_that_a_container_left_behind_is_killed(node):
+    script = "setsid sh -c 'sleep 1000 & sleep 1000' </dev/null >/dev/null 2>&1 & sleep 1000 & echo up; exec sleep 1000"
+    pod = node.run(make_pod(container(script)))
+    uid = pod["metadata"]["uid"]
+    eventually(lambda: len(processes_of(uid)) >= 4)
+    node.delete(pod, grace=30)
+    node.wait_phase(pod, "Failed")
+    eventually(lambda: processes_of(uid) == [])
+
+
+def test_leftovers_go_when_the_first_process_ends(node):
+    pod = node.run(make_pod(container("sleep 1000 & setsid sleep 1000 & exit 0")))
+    node.wait_phase(pod, "Succeeded")
+    eventually(lambda: processes_of(pod["metadata"]["uid"]) == [])
+
+
+def test_a_deleted_pod_vanishes_when_it_is_deleted_again(node, tmp_path):
+    pod = node.run(make_pod(container("echo x")))
+    node.wait_phase(pod, "Succeeded")
+    eventually(lambda: node.over(pod))
+    node.delete(pod)
+    assert node.provider.get_pods() == []
+    with pytest.raises(NotFound):
+        node.delete(pod)
+    assert list((tmp_path / "pods").iterdir()) == []
+    assert list((tmp_path / "logs").iterdir()) == []
+    assert list((tmp_path / "supervisor" / "containers").iterdir()) == []
+
+
+def test_always_restarts_at_once_then_waits(node):
+    pod = node.run(make_pod(container("echo run; exit 1"), restartPolicy="Always"))
+    eventually(lambda: node.state(pod).get("waiting", {}).get("reason") == "CrashLoopBackOff")
+    item = node.containers(pod)["c"]
+    assert item["restartCount"] == 1
+    assert item["lastState"]["terminated"]["exitCode"] == 1
+    assert "back-off 10s restarting failed container=c" in item["state"]["waiting"]["message"]
+    assert node.phase(pod) == "Running"
+    assert node.logs(pod, previous=True) == "run\n"
+    eventually(lambda: "BackOff" in node.context.reasons())
+
+
+def test_on_failure_does_not_restart_what_succeeded(node):
+    pod = node.run(make_pod(container("exit 0"), restartPolicy="OnFailure"))
+    node.wait_phase(pod, "Succeeded")
+    assert node.containers(pod)["c"]["restartCount"] == 0
+
+
+def test_init_containers_run_one_after_another(node, tmp_path):
+    log = tmp_path / "order"
+    pod = node.run(
+        make_pod(
+            container(f"echo main >> {log}"),
+            initContainers=[
+                container(f"sleep 0.2; echo one >> {log}", name="one"),
+                container(f"echo two >> {log}", name="two"),
+            ],
+        )
+    )
+    eventually(lambda: node.state(pod).get("waiting", {}).get("reason") == "PodInitializing")
+    node.wait_phase(pod, "Succeeded")
+    assert log.read_text().split() == ["one", "two", "main"]
+    states = node.containers(pod, "initContainerStatuses")
+    assert all(states[name]["ready"] for name in ("one", "two"))
+
+
+def test_a_failed_init_container_fails_the_pod(node):
+    pod = node.run(make_pod(container("echo no"), initContainers=[container("exit 3", name="init")]))
+    status = node.wait_phase(pod, "Failed")
+    assert status["initContainerStatuses"][0]["state"]["terminated"]["exitCode"] == 3
+    assert "waiting" in status["containerStatuses"][0]["state"]
+
+
+def test_a_sidecar_starts_first_and_ends_last(node, tmp_path):
+    log = tmp_path / "order"
+    sidecar = container(
+        f"echo sidecar >> {log}; trap 'echo end >> {log}; exit 0' TERM; while :; do sleep 0.05; done",
+        name="sidecar",
+        restartPolicy="Always",
+    )
+    pod = node.run(
+        make_pod(container(f"echo main >> {log}; sleep 0.2; echo done >> {log}"), initContainers=[sidecar])
+    )
+    node.wait_phase(pod, "Succeeded")
+    assert log.read_text().split() == ["sidecar", "main", "done", "end"]
+
+
+def test_active_deadline(node):
+    pod = node.run(make_pod(container(), activeDeadlineSeconds=1, terminationGracePeriodSeconds=1))
+    status = node.wait_phase(pod, "Failed")
+    assert status["reason"] == "DeadlineExceeded"
+    assert processes_of(pod["metadata"]["uid"]) == []
+
+
+def test_two_pods_of_one_name_are_two_pods(node):
+    old = node.run(make_pod(container("echo old"), uid="old"))
+    node.wait_phase(old, "Succeeded")
+    new = node.run(make_pod(container("echo new"), uid="new"))
+    node.wait_phase(new, "Succeeded")
+    assert (node.logs(old), node.logs(new)) == ("old\n", "new\n")
+    assert node.provider.get_pod("default", "web")["metadata"]["uid"] == "new"
+
+
+def test_a_pod_that_does_not_fit_fails_as_the_kubelet_says(tmp_path):
+    config = tmp_path / "config.toml"
+    config.write_text('cpu = "1"\n')
+    with running_node(tmp_path / "state", config_path=str(config)) as node:
+        first = node.run(make_pod(container(resources={"requests": {"cpu": "700m"}}), name="first"))
+        node.wait_state(first, "running")
+        second = node.run(make_pod(container(resources={"requests": {"cpu": "400m"}}), name="second"))
+        status = node.wait_phase(second, "Failed")
+    assert status["reason"] == "OutOfcpu"
+    assert "requested: 400, used: 700, capacity: 1000" in status["message"]
+
+
+def test_termination_message(node):
+    script = 'echo "the end" > "$VIRTUAL_KUBELET_TERMINATION_LOG"; exit 1'
+    pod = node.run(make_pod(container(script)))
+    ended = node.wait_phase(pod, "Failed")["containerStatuses"][0]["state"]["terminated"]
+    assert ended["message"] == "the end\n"
+
+
+def test_termination_message_from_the_log(node):
+    item = container("echo last words; exit 1", terminationMessagePolicy="FallbackToLogsOnError")
+    pod = node.run(make_pod(item))
+    ended = node.wait_phase(pod, "Failed")["containerStatuses"][0]["state"]["terminated"]
+    assert ended["message"] == "last words\n"
+
+
+def test_no_supervisor_without_pods(node, tmp_path):
+    eventually(lambda: node.provider.get_pods() == [])
+    node.provider.ping()
+    assert not (tmp_path / "supervisor" / "supervisor.sock").exists()
+
+
+def test_the_state_directory_is_ours_alone(node, tmp_path):
+    pod = node.run(make_pod())
+    node.wait_state(pod, "running")
+    for name in ("pods", "supervisor"):
+        assert (tmp_path / name).stat().st_mode & 0o077 == 0

@@ -1,0 +1,232 @@
+"""Agents and supervisors come and go; containers stay, and nothing is started twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from support.process_agent import Agent
+from support.process_pods import Node, container, make_pod
+from support.waiting import eventually
+
+
+@pytest.fixture
+def state(tmp_path):
+    """A state directory; whatever still runs at the end is ended."""
+    path = tmp_path / "state"
+    yield path
+    node = Node(path)
+    node.purge()
+
+
+def supervisor_pid(state):
+    """Return the pid of the supervisor, by its command line."""
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if str(state / "supervisor").encode() in words and b"--dir" in words:
+            return int(entry.name)
+    return 0
+
+
+def records(state):
+    found = {}
+    for path in (state / "supervisor" / "containers").glob("*.json"):
+        record = json.loads(path.read_text())
+        found[record["id"]] = record
+    return found
+
+
+def test_containers_outlive_a_closed_agent(state):
+    first = Node(state)
+    pod = first.run(make_pod(container("echo up; exec sleep 1000")))
+    first.wait_state(pod, "running")
+    pid = next(iter(records(state).values()))["pid"]
+    first.close()
+    os.kill(pid, 0)
+    second = Node(state)
+    second.context.api_pods = [pod]
+    try:
+        eventually(lambda: second.statuses.get(pod["metadata"]["uid"]))
+        assert second.phase(pod) == "Running"
+        assert second.containers(pod)["c"]["restartCount"] == 0
+        assert second.logs(pod) == "up\n"
+        assert [item["pid"] for item in records(state).values()] == [pid]
+        assert second.context.reasons() == []
+    finally:
+        second.close()
+
+
+def test_exit_codes_are_not_lost_while_no_agent_runs(state):
+    first = Node(state)
+    pod = first.run(make_pod(container("read line; exit 42", stdin=True)))
+    first.wait_state(pod, "running")
+    pid = next(iter(records(state).values()))["pid"]
+    first.close()
+    os.kill(pid, signal.SIGUSR1)
+    eventually(lambda: next(iter(records(state).values()))["state"] == "exited")
+    second = Node(state)
+    try:
+        ended = second.wait_phase(pod, "Failed")["containerStatuses"][0]["state"]["terminated"]
+        assert (ended["exitCode"], ended["signal"]) == (138, 10)
+    finally:
+        second.close()
+
+
+def test_secrets_are_not_written_to_the_state_directory(state):
+    node = Node(state)
+    try:
+        item = container("echo $TOKEN; exec sleep 1000", env=[{"name": "SECRET_TOKEN", "value": "hunter2"}])
+        pod = node.run(make_pod(item))
+        node.wait_state(pod, "running")
+        for path in state.rglob("*"):
+            if path.is_file():
+                assert b"hunter2" not in path.read_bytes(), path
+    finally:
+        node.close()
+
+
+def test_an_agent_killed_at_any_moment(state):
+    """Agents are killed at random moments while pods start, crash, end and go."""
+    chance = random.Random(7)
+    pods = [make_pod(container("echo start; exec sleep 1000"), name=f"long-{n}") for n in range(6)]
+    pods += [make_pod(container(f"echo start; exit {n}"), name=f"short-{n}") for n in range(4)]
+    pods += [
+        make_pod(container("echo start; exit 1"), name=f"crash-{n}", restartPolicy="OnFailure")
+        for n in range(4)
+    ]
+    for count in range(5):
+        agent = Agent(state, pods[: 4 + 3 * count], wait=count % 2 == 0)
+        try:
+            agent.process.wait(chance.uniform(0.1, 0.8))
+        except subprocess.TimeoutExpired:
+            agent.kill()
+    node = Node(state)
+    node.context.api_pods = pods
+    try:
+        eventually(lambda: node.status(pods[0]))
+        for pod in pods:
+            node.provider.create_pod(pod)
+        for pod in pods:
+            if pod["metadata"]["name"].startswith("long"):
+                node.wait_state(pod, "running", timeout=30)
+            elif pod["metadata"]["name"].startswith("short"):
+                eventually(lambda pod=pod: node.phase(pod) in {"Succeeded", "Failed"}, 30)
+            else:
+                eventually(lambda pod=pod: node.state(pod).get("waiting"), 30)
+        started = Counter()
+        for pod in pods:
+            for item in records(state).values():
+                if item["labels"]["uid"] == pod["metadata"]["uid"]:
+                    started[pod["metadata"]["name"]] += 1
+                    log = Path(item["log"]).read_text()
+                    assert log.count("start") == 1, f"{item['id']} started {log.count('start')} times"
+        for pod in pods:
+            name = pod["metadata"]["name"]
+            if name.startswith(("long", "short")):
+                assert started[name] == 1, started
+            ended = node.state(pod).get("terminated")
+            if name.startswith("short"):
+                assert ended["exitCode"] == int(name[-1])
+    finally:
+        node.close()
+
+
+def test_deletion_goes_on_after_a_kill(state):
+    pod = make_pod(container("trap '' TERM; echo up; while :; do sleep 0.05; done"))
+    agent = Agent(state, [pod])
+    eventually(lambda: any("up" in Path(item["log"]).read_text() for item in records(state).values()))
+    agent.kill()
+    doomed = {
+        **pod,
+        "metadata": {**pod["metadata"], "deletionTimestamp": "x", "deletionGracePeriodSeconds": 2},
+    }
+    agent = Agent(state, [doomed])
+    agent.kill()
+    node = Node(state)
+    try:
+        ended = node.wait_phase(pod, "Failed")["containerStatuses"][0]["state"]["terminated"]
+        assert ended["exitCode"] == 137
+    finally:
+        node.close()
+
+
+def test_a_killed_supervisor_is_replaced_and_containers_go_on(state):
+    node = Node(state)
+    try:
+        pod = node.run(make_pod(container("i=0; while :; do i=$((i+1)); echo line $i; sleep 0.02; done")))
+        eventually(lambda: "line 3" in node.logs(pod) if node.state(pod).get("running") else False)
+        pid = next(iter(records(state).values()))["pid"]
+        old = supervisor_pid(state)
+        os.kill(old, signal.SIGKILL)
+        eventually(lambda: supervisor_pid(state) not in {0, old})
+        count = node.logs(pod).count("\n")
+        eventually(lambda: node.logs(pod).count("\n") > count + 3)
+        numbers = [int(line.split()[1]) for line in node.logs(pod).splitlines()]
+        assert numbers == list(range(1, len(numbers) + 1)), "no line is lost or repeated"
+        assert node.phase(pod) == "Running"
+        assert [item["pid"] for item in records(state).values()] == [pid]
+        node.delete(pod, grace=1)
+        ended = node.wait_phase(pod, "Failed")["containerStatuses"][0]["state"]["terminated"]
+        assert (ended["exitCode"], ended["reason"]) == (137, "ContainerStatusUnknown")
+    finally:
+        node.close()
+
+
+def test_what_ended_with_the_supervisor_is_reported_as_unknown(state):
+    node = Node(state)
+    try:
+        pod = node.run(make_pod())
+        node.wait_state(pod, "running")
+        pid = next(iter(records(state).values()))["pid"]
+        node.close()
+        os.kill(supervisor_pid(state), signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
+        node = Node(state)
+        ended = node.wait_phase(pod, "Failed")["containerStatuses"][0]["state"]["terminated"]
+        assert (ended["exitCode"], ended["reason"]) == (137, "ContainerStatusUnknown")
+    finally:
+        node.close()
+
+
+def test_a_record_of_another_boot_is_not_taken_for_a_process(state):
+    node = Node(state)
+    pod = node.run(make_pod(container("exec sleep 1000"), restartPolicy="Always"))
+    node.wait_state(pod, "running")
+    pid = next(iter(records(state).values()))["pid"]
+    node.close()
+    os.kill(supervisor_pid(state), signal.SIGKILL)
+    eventually(lambda: supervisor_pid(state) == 0)
+    path = next((state / "supervisor" / "containers").glob("*.json"))
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "boot_id": "another boot"}))
+    node = Node(state)
+    try:
+        eventually(lambda: node.containers(pod).get("c", {}).get("restartCount") == 1)
+        os.kill(pid, 0)  # whoever has that pid now is not touched
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        node.close()
+
+
+def test_the_supervisor_ends_when_nobody_needs_it(state):
+    node = Node(state)
+    pod = node.run(make_pod(container("true")))
+    node.wait_phase(pod, "Succeeded")
+    assert supervisor_pid(state)
+    node.close()
+    eventually(lambda: supervisor_pid(state) == 0, 15)
+    node = Node(state)
+    try:
+        assert eventually(lambda: node.statuses)
+        assert node.phase(pod) == "Succeeded"
+    finally:
+        node.close()

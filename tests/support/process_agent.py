@@ -1,0 +1,65 @@
+"""An agent without an API server in a process of its own, to be killed: `process_agent.py STATE PODS.json`.
+
+Takes up what it finds, creates the pods of the file that it does not have, deletes those that the file marks with a
+deletionTimestamp, prints "ready", and goes on until its end.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+TESTS = Path(__file__).parent.parent
+
+
+class Agent:
+    """The process, seen from a test."""
+
+    def __init__(self, state, pods, wait=True):
+        file = Path(state).parent / "pods-to-run.json"
+        file.write_text(json.dumps(pods))
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, str(state), str(file)], stdout=subprocess.PIPE, text=True
+        )
+        if wait:
+            assert self.process.stdout.readline() == "ready\n"
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def main(state, file):
+    sys.path.insert(0, str(TESTS))
+    from support.process_pods import Node
+    from support.waiting import eventually
+
+    from virtual_kubelet.errors import ProviderError
+
+    pods = json.loads(Path(file).read_text())
+    node = Node(state)
+    node.context.api_pods = pods
+
+    def known():
+        try:
+            return {pod["metadata"]["uid"] for pod in node.provider.get_pods()} or {""}
+        except ProviderError:
+            return None
+
+    have = eventually(known)
+    for pod in pods:
+        if "deletionTimestamp" in pod["metadata"]:
+            node.delete(pod, grace=pod["metadata"]["deletionGracePeriodSeconds"])
+        elif pod["metadata"]["uid"] not in have:
+            node.provider.create_pod(pod)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
