@@ -95,6 +95,10 @@ class ApiAccess:
         except (OSError, ValueError) as error:
             source = "certificate-authority-data" if tls.ca_data else f"certificate authority {tls.ca_file}"
             raise ConfigError(f"{self.origin}: {source} holds no usable PEM certificate") from error
+        # As Go verifies, which made these certificates: what the user names is trusted, be it an intermediate,
+        # and older CAs without key identifiers are in use (Python 3.13 would refuse them).
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if tls.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

@@ -27,6 +27,7 @@ LEVELS = {
 }
 FORMATS = ("text", "json")
 REDACTED = "[redacted]"
+HANDLER = "virtual-kubelet"  # the name of the one handler that `configure` installs, and replaces
 
 # Keys whose values are never shown, compared without case, dashes and underscores.
 _SECRET_KEY = re.compile(
@@ -116,10 +117,6 @@ def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     return "\n".join(parts)
 
 
-class _Handler(logging.StreamHandler[TextIO]):
-    """The one handler that `configure` installs; its type says which one to replace."""
-
-
 def configure(level: str = "info", log_format: str = "text", stream: TextIO | None = None) -> None:
     """Send all logging of this process to `stream` (standard error); for programs, not for libraries.
 
@@ -129,10 +126,11 @@ def configure(level: str = "info", log_format: str = "text", stream: TextIO | No
         raise ConfigError(f'log level "{level}" is unknown; use one of {", ".join(LEVELS)}')
     if log_format not in FORMATS:
         raise ConfigError(f'log format "{log_format}" is unknown; use one of {", ".join(FORMATS)}')
-    handler = _Handler(stream or sys.stderr)
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.set_name(HANDLER)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     root = logging.getLogger()
-    for old in [old for old in root.handlers if isinstance(old, _Handler)]:
+    for old in [old for old in root.handlers if old.get_name() == HANDLER]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(LEVELS[level.lower()])
