@@ -27,6 +27,7 @@ Factory: TypeAlias = Callable[[ProviderConfig], Provider]
 ENTRY_POINT_GROUP = "virtual_kubelet.providers"
 
 OURS = {
+    "azure": "virtual_kubelet.providers.azure.provider:create",
     "mock": "virtual_kubelet.providers.mock.provider:create",
     "process": "virtual_kubelet.providers.process.provider:create",
 }
