@@ -54,6 +54,7 @@ __all__ = ["VirtualKubelet"]
 logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT = 30.0  # seconds
+SERVICES_TIMEOUT = 5.0  # seconds to wait for the list of services
 SPARE_CONNECTIONS = 8  # of the pool, beside those of the pod workers: watches, node, lease, events, reviews
 WEBSOCKET_FEATURE = "ExtendWebSocketsToKubelet"
 WEBSOCKET_SINCE = (1, 36)
@@ -288,6 +289,8 @@ class _Node:
 
     def _bind(self) -> None:
         """Introduce the provider to its surroundings, before its first pod."""
+        # Not for ever: an agent that may not read services runs pods without their variables.
+        self._references.wait_synced(SERVICES_TIMEOUT)
         if not isinstance(self._provider, Binding):
             return
         context = NodePodContext(

@@ -81,6 +81,7 @@ class NodeController:
         self._condition = threading.Condition()
         self._ready = False  # the API server holds Ready=True; under the condition
         self._stopped = False  # under the condition
+        self._version = ""  # the resourceVersion that our last write gave; a late look costs one report
         # Below: of the reporting thread alone.
         self._wish: NodeWish | None = None
         self._capacity: dict[str, str] = {}
@@ -141,7 +142,11 @@ class NodeController:
     def _on_node(self, old: Node | None, new: Node | None) -> None:
         if new is None or old is None or old["metadata"]["uid"] != new["metadata"]["uid"]:
             self._lease.renew_soon()  # its owner is another one
-        if new is None or old is None or _shared_parts(old) != _shared_parts(new):
+        if new is None or old is None:
+            self.report_soon()
+        elif new["metadata"].get("resourceVersion") == self._version:
+            return  # the echo of our own write
+        elif _shared_parts(old) != _shared_parts(new):
             self.report_soon()
 
     def _report_or_log(self) -> None:
@@ -162,7 +167,7 @@ class NodeController:
         wanted = self._wanted(current)
         if current is None:
             current = self._writer.register(wanted)
-            self._informer.put(_json(current))
+            self._take_in(current)
             logger.info("node %s registered", self._name)
             self._written_at = self._clock.monotonic()
         before = current
@@ -179,9 +184,13 @@ class NodeController:
             self._written_at = self._clock.monotonic()
             current = answer
         if current is not before:
-            self._informer.put(_json(current))
+            self._take_in(current)
         self._last = wanted
         self._tell(before, current)
+
+    def _take_in(self, answer: Node) -> None:
+        self._version = answer["metadata"].get("resourceVersion", "")
+        self._informer.put({**answer})
 
     def _known(self) -> Node | None:
         if not self._informer.synced:
@@ -288,7 +297,3 @@ def _shared_parts(node: Node) -> tuple[Any, ...]:
 
 def _is_ready(conditions: Iterable[Condition]) -> bool:
     return any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
-
-
-def _json(node: Node) -> dict[str, Any]:
-    return {**node}

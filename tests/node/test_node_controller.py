@@ -1,0 +1,236 @@
+"""The Node object, from the first POST to what others do to it."""
+
+from __future__ import annotations
+
+import pytest
+from support.nodehost import TAINT, NodeHost
+from support.provider import ScriptedProvider
+from support.waiting import eventually
+
+from virtual_kubelet.errors import NotSupported, Unavailable
+from virtual_kubelet.pure.node_object import LAST_STATUS
+
+
+@pytest.fixture
+def provider():
+    return ScriptedProvider()
+
+
+@pytest.fixture
+def host(plane, provider, tmp_path):
+    with NodeHost(plane, provider, tmp_path) as host:
+        host.wait_ready()
+        yield host
+
+
+def writes(host):
+    """Return the agent's writes to the node so far."""
+    return [
+        (request.verb, request.subresource)
+        for request in host.plane.requests.all(resource="nodes")
+        if request.verb not in {"get", "list", "watch"} and request.user_agent.startswith("virtual-kubelet/")
+    ]
+
+
+def test_a_node_is_registered_whole_with_one_write(host):
+    node = host.node()
+    assert node["metadata"]["labels"]["kubernetes.io/os"] == "linux"
+    assert node["spec"]["taints"] == [TAINT]
+    assert node["status"]["capacity"]["cpu"] == "8"
+    assert len(node["status"]["conditions"]) == 5
+    eventually(lambda: host.events.reasons() == ["Starting", "NodeReady"])
+    assert writes(host) == [("create", "")]
+
+
+def test_what_has_not_changed_is_written_each_five_minutes(host):
+    eventually(lambda: writes(host) == [("create", "")])
+    for _ in range(29):
+        host.step(10)
+    assert writes(host) == [("create", "")]
+    before = host.conditions()["Ready"]
+    host.step(10)
+    eventually(lambda: writes(host)[1:] == [("patch", "status")])
+    after = host.conditions()["Ready"]
+    assert after["lastTransitionTime"] == before["lastTransitionTime"]
+    assert after["lastHeartbeatTime"] > before["lastHeartbeatTime"]
+
+
+def test_conditions_of_the_provider_are_seen_within_ten_seconds(host, provider):
+    provider.conditions = [{"type": "DiskPressure", "status": "True", "reason": "Full", "message": "m"}]
+    host.step(10)
+    eventually(lambda: host.conditions()["DiskPressure"]["status"] == "True")
+    provider.conditions = []
+    host.step(10)
+    eventually(lambda: host.conditions()["DiskPressure"]["reason"] == "KubeletHasNoDiskPressure")
+
+
+def test_a_provider_that_tells_nothing_makes_the_node_not_ready(host, provider):
+    provider.fail("node_conditions", *[Unavailable("away")] * 50)
+    host.step(10)
+    ready = host.wait_ready("False")
+    assert (ready["reason"], ready["message"]) == (
+        "KubeletNotReady",
+        "the provider does not tell its state: away",
+    )
+    assert host.node()["status"]["capacity"]["cpu"] == "8", "what was known stays"
+    provider.failures.clear()
+    host.step(10)
+    host.wait_ready()
+    assert host.events.reasons() == ["Starting", "NodeReady", "NodeNotReady", "NodeReady"]
+
+
+def test_a_capacity_that_is_no_quantity_is_said(host, provider):
+    provider.capacity = lambda: {"cpu": "many"}
+    host.step(10)
+    assert "capacity is wrong" in host.wait_ready("False")["message"]
+
+
+def test_a_deleted_node_comes_back_and_owns_its_lease(host):
+    old = host.node()["metadata"]["uid"]
+    eventually(lambda: host.lease() and host.lease()["metadata"]["ownerReferences"][0]["uid"] == old)
+    assert host.admin.delete("/api/v1/nodes/vk").status == 200
+    eventually(lambda: host.node() and host.node()["metadata"]["uid"] != old)
+    host.wait_ready()
+    new = host.node()["metadata"]["uid"]
+    eventually(lambda: (lease := host.lease()) and lease["metadata"]["ownerReferences"][0]["uid"] == new)
+
+
+def test_taints_and_labels_are_healed_and_others_stay(host):
+    cordon = {"key": "example.com/maintenance", "effect": "NoExecute"}
+    host.patch({"spec": {"taints": [cordon]}, "metadata": {"labels": {"type": "spoilt", "theirs": "1"}}})
+    eventually(lambda: host.node()["spec"]["taints"] == [cordon, TAINT])
+    eventually(lambda: host.node()["metadata"]["labels"]["type"] == "virtual-kubelet")
+    assert host.node()["metadata"]["labels"]["theirs"] == "1"
+
+
+def test_a_cordon_stays(host):
+    host.patch({"spec": {"unschedulable": True}})
+    host.step(10)
+    assert host.node()["spec"]["unschedulable"] is True
+
+
+def test_a_new_configuration_replaces_what_the_old_one_wished(host):
+    host.restart(taints=[{**TAINT, "effect": "NoExecute"}], labels={"zone": "a"})
+    eventually(lambda: [t["effect"] for t in host.node()["spec"]["taints"]] == ["NoExecute"])
+    eventually(lambda: host.node()["metadata"]["labels"].get("zone") == "a")
+    host.restart(taints=[], labels={})
+    eventually(lambda: not host.node()["spec"].get("taints"))
+    eventually(lambda: "zone" not in host.node()["metadata"]["labels"])
+
+
+def test_a_restart_writes_nothing_that_is_there_already(host):
+    host.plane.requests.clear()
+    host.restart()
+    eventually(lambda: host.controller.ready)
+    # The first report of an agent is a heartbeat, which is one patch.
+    assert [write for write in writes(host) if write != ("patch", "status")] == []
+
+
+def test_conflicts_over_taints_are_tried_again(host, plane):
+    fault = plane.faults.fail(409, times=2, verb="patch", resource="nodes", subresource="")
+    node = host.node()
+    node["spec"]["taints"] = []
+    assert host.admin.update("/api/v1/nodes/vk", node).status == 200
+    eventually(lambda: host.node()["spec"].get("taints") == [TAINT])
+    assert fault.hits == 2
+
+
+def test_an_api_server_that_is_away_is_waited_for(host, provider, plane):
+    plane.faults.fail(503, times=3, resource="nodes")
+    provider.conditions = [{"type": "DiskPressure", "status": "True"}]
+    for _ in range(5):
+        host.step(10)
+    eventually(lambda: host.conditions()["DiskPressure"]["status"] == "True")
+
+
+def test_rights_that_are_missing_are_done_without(plane, provider, tmp_path):
+    forbid = [
+        plane.faults.fail(403, times=1, verb="create", resource="nodes"),
+        plane.faults.fail(403, times=-1, verb="patch", resource="nodes", subresource=""),
+    ]
+    with NodeHost(plane, provider, tmp_path) as host:
+        host.wait_ready()
+        labels = host.node()["metadata"]["labels"]
+        assert "kubernetes.io/role" not in labels
+        assert labels["type"] == "virtual-kubelet"
+        plane.faults.remove(forbid[1])
+        host.patch({"spec": {"taints": []}})
+        plane.faults.fail(403, times=-1, verb="patch", resource="nodes", subresource="")
+        host.step(10)
+        eventually(lambda: "NodeTaintsForbidden" in host.events.reasons())
+        host.step(10)
+        host.step(10)
+        assert host.events.reasons().count("NodeTaintsForbidden") == 1
+        assert host.events.reasons().count("NodeLabelsForbidden") == 1
+        assert host.controller.ready
+
+
+def test_a_stopped_agent_leaves_the_node_as_it_is(plane, provider, tmp_path):
+    with NodeHost(plane, provider, tmp_path) as host:
+        host.wait_ready()
+        host.stop()
+        assert host.conditions()["Ready"]["status"] == "True"
+
+
+def test_a_stopped_agent_can_say_so(plane, provider, tmp_path):
+    with NodeHost(plane, provider, tmp_path, not_ready_on_stop=True) as host:
+        host.wait_ready()
+        host.stop()
+        ready = host.conditions()["Ready"]
+        assert (ready["status"], ready["message"]) == ("False", "the agent was stopped")
+        host.start()
+        host.wait_ready()
+
+
+# --- abilities
+
+
+class Configuring(ScriptedProvider):
+    def configure_node(self, node):
+        self.called("configure_node", None)
+        node["metadata"]["labels"]["from"] = "provider"
+        node["spec"]["providerID"] = "test://1"
+        node["status"]["allocatable"]["cpu"] = "7000m"
+
+
+def test_a_provider_may_configure_the_node(plane, tmp_path):
+    provider = Configuring()
+    with NodeHost(plane, provider, tmp_path) as host:
+        host.wait_ready()
+        node = host.node()
+        assert node["metadata"]["labels"]["from"] == "provider"
+        assert node["spec"]["providerID"] == "test://1"
+        assert (node["status"]["allocatable"]["cpu"], node["status"]["capacity"]["cpu"]) == ("7", "8")
+        provider.fail("configure_node", NotSupported("no more"), *[Unavailable("broken")] * 50)
+        host.step(10)
+        host.step(10)
+        assert "cannot configure the node: broken" in host.wait_ready("False")["message"]
+
+
+ADDRESSES = [{"type": "InternalIP", "address": "10.7.7.7"}, {"type": "InternalIP", "address": "fd00::7"}]
+
+
+class Addressed(ScriptedProvider):
+    def node_addresses(self):
+        self.called("node_addresses", None)
+        return ADDRESSES
+
+
+def test_a_provider_may_know_the_addresses(plane, tmp_path):
+    provider = Addressed()
+    with NodeHost(plane, provider, tmp_path) as host:
+        host.wait_ready()
+        assert host.node()["status"]["addresses"] == ADDRESSES
+        provider.fail("node_addresses", *[Unavailable("broken")] * 50)
+        host.step(10)
+        eventually(
+            lambda: host.node()["status"]["addresses"] == [{"type": "InternalIP", "address": "10.0.0.1"}]
+        )
+
+
+def test_what_we_remember_is_in_an_annotation_that_heartbeats_leave_alone(host):
+    before = host.node()["metadata"]["annotations"][LAST_STATUS]
+    for _ in range(31):
+        host.step(10)
+    eventually(lambda: len(writes(host)) == 2)
+    assert host.node()["metadata"]["annotations"][LAST_STATUS] == before
