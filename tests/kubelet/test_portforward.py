@@ -260,6 +260,19 @@ def test_channels_end_when_every_target_has_ended():
         assert connection.close_code == 1000
 
 
+def test_the_targets_end_is_the_end_of_a_channel():
+    """The client has no way to end its side, so a provider that waits for that would wait for ever."""
+    with kubelet() as node, socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = channels(node, f"port={listener.getsockname()[1]}")
+        reader = spawn(connection.run, name="client reader")
+        target, _ = listener.accept()
+        with target:
+            target.sendall(b"hello")
+        assert read_all(connection.channel(0))[2:] == b"hello"
+        reader.join(10)
+        assert connection.close_code == 1000
+
+
 @pytest.mark.parametrize("query", ["", "port=", "port=0", "port=x", "ports=80"])
 def test_wrong_ports(query):
     with kubelet() as node, pytest.raises(Refused) as caught:

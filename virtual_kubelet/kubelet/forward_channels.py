@@ -17,6 +17,13 @@ __all__ = ["ForwardChannels"]
 READER_END = 10.0  # seconds for the reader to end once its connection is closed
 
 
+class _DataChannel(Channel):
+    """A port's data. The client cannot end its side of it, so the end of ours is the end of both."""
+
+    def close_write(self) -> None:
+        self.discard()
+
+
 class ForwardChannels:
     """One client's connection. `run` returns when every port's connection has ended, or the client has gone."""
 
@@ -52,7 +59,8 @@ class ForwardChannels:
             self._forwards.join()
 
     def _start(self, index: int, port: int) -> None:
-        data, error = self._connection.channel(2 * index), self._connection.channel(2 * index + 1)
+        data = self._connection.channel(2 * index, _DataChannel)
+        error = self._connection.channel(2 * index + 1)
         data.write(preamble(port))
         error.write(preamble(port))
         self._forwards.start(port, data, partial(_finish, error))

@@ -117,9 +117,9 @@ class WebSocketConnection:
             transport, self.session, self, budget=budget, idle_timeout=idle_timeout, clock=clock
         )
 
-    def channel(self, number: int) -> Channel:
+    def channel(self, number: int, kind: type[Channel] = Channel) -> Channel:
         """Return a channel."""
-        return Channel(self, number, self._pipes.get(number))
+        return kind(self, number, self._pipes.get(number))
 
     def run(self) -> None:
         """Read until the connection ends."""
