@@ -1,5 +1,7 @@
 """The command `virtual-kubelet`: finds the subcommand, and turns every expected error into one line.
 
+A command's module is imported when it is asked for: a node does not carry the embedded control plane in memory.
+
 Exit codes: 0 for a clean end, 2 for a wrong flag, variable or argument, 1 for anything else that went wrong.
 """
 
@@ -11,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from virtual_kubelet.cli import dev, options, run
+from virtual_kubelet.cli import options
 from virtual_kubelet.cli.resolve import UsageError
 from virtual_kubelet.errors import VirtualKubeletError
 from virtual_kubelet.providers import registry
@@ -74,7 +76,10 @@ def _run(words: list[str]) -> int:
     parser.usage = "virtual-kubelet [COMMAND] [OPTIONS]"
     parser.add_argument("--version", action="version", version=_version_text())
     options.add_to(parser)
-    return run.run(_accepting_retired(parser, words), os.environ)
+    flags = _accepting_retired(parser, words)
+    from virtual_kubelet.cli.run import run
+
+    return run(flags, os.environ)
 
 
 def _accepting_retired(parser: Parser, words: list[str]) -> dict[str, object]:
@@ -89,6 +94,8 @@ def _accepting_retired(parser: Parser, words: list[str]) -> dict[str, object]:
 
 
 def _dev(words: list[str]) -> int:
+    from virtual_kubelet.cli import dev
+
     parser = _parser("dev")
     dev.add_arguments(parser)
     return dev.run(parser.parse_args(words), os.environ)

@@ -103,8 +103,9 @@ class DevCluster:
         deadline = Deadline(self._stop_timeout)
         if self._agent is not None:
             self._agent.stop(deadline.remaining())
-        if self._purge and isinstance(self._provider, Purging):
-            self._provider.purge()
+        provider: object = self._provider
+        if self._purge and isinstance(provider, Purging):
+            provider.purge()
         if self._client is not None:
             self._client.close()
         self.control_plane.stop(deadline)

@@ -14,6 +14,7 @@ from virtual_kubelet.devapi.http.call import Call, CallHandler
 from virtual_kubelet.devapi.kubelet_access import KubeletAccess
 from virtual_kubelet.devapi.registry.pod_defaults import containers_of
 from virtual_kubelet.devapi.splice import Backend, pass_upgrade
+from virtual_kubelet.devapi.unverified import unverified_pools
 from virtual_kubelet.devapi.verbs import read
 from virtual_kubelet.devapi.verbs.options import first
 from virtual_kubelet.errors import ApiError
@@ -43,9 +44,7 @@ class KubeletReads:
     def __init__(self, cluster: Cluster, kubelets: KubeletAccess) -> None:
         self._cluster = cluster
         self._kubelets = kubelets
-        self._pool = urllib3.PoolManager(
-            ssl_context=kubelets.context, assert_hostname=False, cert_reqs="CERT_NONE", retries=False
-        )
+        self._pool = unverified_pools(kubelets.context)
 
     def handlers(self) -> dict[str, CallHandler]:
         """Return what serves which subresource."""

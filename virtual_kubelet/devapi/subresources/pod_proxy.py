@@ -13,6 +13,7 @@ from virtual_kubelet.devapi.cluster import Cluster
 from virtual_kubelet.devapi.http.call import Call, CallHandler
 from virtual_kubelet.devapi.splice import HOP_BY_HOP, OURS, Backend, pass_upgrade
 from virtual_kubelet.devapi.subresources.pod_log import Passage
+from virtual_kubelet.devapi.unverified import unverified_pools
 from virtual_kubelet.devapi.verbs import read
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.web.messages import Request, Response, Upgrade
@@ -50,9 +51,7 @@ class PodProxy:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._context.check_hostname = False
         self._context.verify_mode = ssl.CERT_NONE  # as the API server: a pod's certificate is its own affair
-        self._pool = urllib3.PoolManager(
-            ssl_context=self._context, assert_hostname=False, cert_reqs="CERT_NONE", retries=False
-        )
+        self._pool = unverified_pools(self._context)
 
     def handlers(self) -> dict[str, CallHandler]:
         """Return what serves which subresource."""

@@ -1,0 +1,33 @@
+"""HTTPS to servers whose certificates nobody here can verify: kubelets' and pods' own.
+
+A real API server does not verify them either unless it is told by whom they are signed. urllib3 warns of each such
+request, to every user of the process: here it is said once, in the name.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+import urllib3
+from urllib3.connection import HTTPSConnection
+
+__all__ = ["unverified_pools"]
+
+
+class _Connection(HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.is_verified = True  # as verified as it is meant to be
+
+
+class _Pool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Connection
+
+
+def unverified_pools(context: ssl.SSLContext) -> urllib3.PoolManager:
+    """Return pools for any host; `context` is one that verifies nothing."""
+    pools = urllib3.PoolManager(
+        ssl_context=context, assert_hostname=False, cert_reqs="CERT_NONE", retries=False
+    )
+    pools.pool_classes_by_scheme = {"http": urllib3.HTTPConnectionPool, "https": _Pool}
+    return pools
