@@ -134,3 +134,52 @@ def pod(name="web", **changes):
 
 def node(name="n1", **changes):
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, **changes}
+
+
+def register(api, name="n1", *, pods="110", cpu="4", memory="8Gi", address="127.0.0.1", port=10250):
+    """Make a Ready node, as a kubelet would; return it. (The taint of new nodes goes a moment later.)"""
+    api.create(
+        "/api/v1/nodes", node(name, metadata={"name": name, "labels": {"kubernetes.io/hostname": name}})
+    )
+    now = "2026-01-02T03:04:05Z"
+    status = {
+        "capacity": {"cpu": cpu, "memory": memory, "pods": pods},
+        "allocatable": {"cpu": cpu, "memory": memory, "pods": pods},
+        "conditions": [
+            {
+                "type": "Ready",
+                "status": "True",
+                "reason": "KubeletReady",
+                "lastHeartbeatTime": now,
+                "lastTransitionTime": now,
+            }
+        ],
+        "addresses": [{"type": "InternalIP", "address": address}],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
+        "nodeInfo": {"kubeletVersion": "v1.36.0-vk", "operatingSystem": "linux", "architecture": "amd64"},
+    }
+    return api.strategic(f"/api/v1/nodes/{name}/status", {"status": status}).json
+
+
+def running(name="main", **changes):
+    """Return the status of a pod whose one container runs."""
+    return {
+        "phase": "Running",
+        "conditions": [
+            {"type": "Ready", "status": "True"},
+            {"type": "ContainersReady", "status": "True"},
+        ],
+        "hostIP": "127.0.0.1",
+        "podIP": "10.1.2.3",
+        "containerStatuses": [
+            {
+                "name": name,
+                "ready": True,
+                "started": True,
+                "state": {"running": {"startedAt": "2026-01-02T03:04:05Z"}},
+                "image": "nginx",
+                "imageID": "",
+            }
+        ],
+        **changes,
+    }

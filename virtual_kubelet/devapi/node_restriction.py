@@ -85,11 +85,8 @@ def restrict_update(
         )
     elif kind.resource == "pods":
         if old["spec"].get("nodeName") != node:
-            raise _forbidden(
-                kind,
-                name,
-                f'node "{node}" may update pod status only for pods with spec.nodeName set to itself',
-            )
+            own = "pods with spec.nodeName set to itself"
+            raise _forbidden(kind, name, f'node "{node}" can only update pod status for {own}')
         if new["metadata"].get("labels") != old["metadata"].get("labels"):
             raise _forbidden(kind, name, f'node "{node}" cannot update labels through pod status')
 

@@ -110,7 +110,8 @@ class Resources:
         elif bodies.media_type(content_type) == patch.APPLY:
             return self._apply(request, info, kind, subresource, view, decoder, options)
         else:
-            transform = self._patch(request.read(), bodies.media_type(content_type), kind, decoder)
+            restored = subresource.rules.restored if subresource and subresource.rules else ()
+            transform = self._patch(request.read(), bodies.media_type(content_type), kind, decoder, restored)
         record = modify.modify(
             self._cluster,
             kind,
@@ -153,11 +154,13 @@ class Resources:
         return encoded(view.one(record), 201 if created else 200, warnings=options.warnings)
 
     @staticmethod
-    def _patch(data: bytes, media_type: str, kind: Kind, decoder: bodies.Decoder) -> modify.Transform:
+    def _patch(
+        data: bytes, media_type: str, kind: Kind, decoder: bodies.Decoder, restored: tuple[str, ...]
+    ) -> modify.Transform:
         if media_type not in PATCHES:
             raise failures.unsupported_media_type(", ".join(PATCHES))
         value: Any = bodies.read_value(data, "application/json")
-        return patch.patch_transform(kind, media_type, value, decoder.patched)
+        return patch.patch_transform(kind, media_type, value, decoder.patched, restored=restored)
 
     # ------------------------------------------------------------------------------------------------------
 

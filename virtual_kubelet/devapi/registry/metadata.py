@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable
+from functools import lru_cache
 
 from virtual_kubelet.devapi.failures import FieldError
 from virtual_kubelet.objects import JsonObject
@@ -16,6 +17,11 @@ ANNOTATIONS_LIMIT = 256 * 1024
 GENERATED_SUFFIX = 5
 MAX_GENERATED_BASE = 63 - GENERATED_SUFFIX
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # without vowels and look-alikes, as apimachinery's rand
+
+# The same few keys come again and again, and objects are validated with each write.
+_label_key = lru_cache(4096)(names.label_key)
+_label_value = lru_cache(4096)(names.label_value)
+_annotation_key = lru_cache(4096)(names.annotation_key)
 
 IMMUTABLE = (
     "name",
@@ -95,11 +101,11 @@ def validate(
 def _validate_maps(metadata: JsonObject) -> list[FieldError]:
     found = []
     for key, value in metadata.get("labels", {}).items():
-        found += [FieldError.invalid("metadata.labels", key, text) for text in names.label_key(key)]
-        found += [FieldError.invalid("metadata.labels", value, text) for text in names.label_value(value)]
+        found += [FieldError.invalid("metadata.labels", key, text) for text in _label_key(key)]
+        found += [FieldError.invalid("metadata.labels", value, text) for text in _label_value(value)]
     annotations = metadata.get("annotations", {})
     for key in annotations:
-        found += [FieldError.invalid("metadata.annotations", key, text) for text in names.annotation_key(key)]
+        found += [FieldError.invalid("metadata.annotations", key, text) for text in _annotation_key(key)]
     if sum(len(key) + len(value) for key, value in annotations.items()) > ANNOTATIONS_LIMIT:
         found.append(FieldError.too_long("metadata.annotations", ANNOTATIONS_LIMIT))
     for finalizer in metadata.get("finalizers", []):

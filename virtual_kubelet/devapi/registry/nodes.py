@@ -60,6 +60,8 @@ class NodeStrategy(Strategy):
 class NodeStatusRules(NodeStrategy):
     """nodes/status: the spec stays; labels and annotations may change along, as kubelets do it."""
 
+    restored = ("spec",)
+
     def prepare_update(self, new: JsonObject, old: JsonObject) -> None:
         """Put back the spec."""
         new["spec"] = old.get("spec", {})

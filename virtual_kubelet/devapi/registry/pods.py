@@ -80,6 +80,8 @@ class PodStrategy(Strategy):
 class PodStatusRules(UpdateRules):
     """pods/status: what a kubelet writes; the spec and the owners stay."""
 
+    restored = ("spec",)
+
     def prepare_update(self, new: JsonObject, old: JsonObject) -> None:
         """Put back what a status writer may not touch."""
         new["spec"] = old["spec"]

@@ -35,6 +35,9 @@ def metadata_namespace(obj: JsonObject) -> str:
 class UpdateRules:
     """How one aspect of an object (the whole, its status, ...) may be changed."""
 
+    restored: tuple[str, ...] = ()
+    """What `prepare_update` takes from the old object in any case, so that nobody need look at it before."""
+
     def prepare_update(self, new: JsonObject, old: JsonObject) -> None:
         """Put back what this aspect may not change."""
 
@@ -96,6 +99,8 @@ class Strategy(UpdateRules):
 
 class StatusRules(UpdateRules):
     """PUT and PATCH of a status: everything but status and plain metadata stays."""
+
+    restored = ("spec",)
 
     def prepare_update(self, new: JsonObject, old: JsonObject) -> None:
         """Put back the spec."""

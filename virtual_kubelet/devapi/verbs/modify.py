@@ -138,7 +138,7 @@ def _keep_owners(
         before,
         {"apiVersion": kind.api_version, **new},
         patches.schema_of(kind.group, kind.kind) or patches.Schema(),
-        manager=options.field_manager or "unknown",
+        manager=options.field_manager or options.user.rpartition(":")[2] or "unknown",
         time=times.rfc3339(cluster.clock.now()),
         subresource=subresource,
     )

@@ -23,9 +23,14 @@ APPLY = "application/apply-patch+yaml"
 
 
 def patch_transform(
-    kind: Kind, media_type: str, patch: Any, decode: Callable[[JsonObject], JsonObject]
+    kind: Kind,
+    media_type: str,
+    patch: Any,
+    decode: Callable[[JsonObject], JsonObject],
+    *,
+    restored: tuple[str, ...] = (),
 ) -> Transform:
-    """Return the transform of a patch; `decode` checks the types of the result.
+    """Return the transform of a patch; `decode` checks the types of the result, but for what is `restored` later.
 
     Raises, when it is applied:
         ApiError: 400 for a malformed patch, 422 for one that does not fit, 413 for one that costs too much.
@@ -43,6 +48,8 @@ def patch_transform(
             raise _refused(media_type, error) from error
         if not isinstance(patched, dict):
             raise failures.bad_request("the patch does not leave an object")
+        for field in restored:
+            patched.pop(field, None)
         return decode(patched)
 
     return transform

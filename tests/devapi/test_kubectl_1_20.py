@@ -1,0 +1,47 @@
+"""An old kubectl, Debian's: get, apply, delete and logs. $KUBECTL_1_20 names it.
+
+apt-get download kubernetes-client && dpkg -x kubernetes-client*.deb aside
+export KUBECTL_1_20=$PWD/aside/usr/bin/kubectl
+"""
+
+from __future__ import annotations
+
+import pytest
+from support.devapi import register, running
+from support.kubectl import kubectl
+from support.waiting import eventually
+
+pytestmark = pytest.mark.live
+
+MANIFEST = """
+apiVersion: v1
+kind: Pod
+metadata: {name: hello, labels: {app: hello}}
+spec: {containers: [{name: main, image: busybox}]}
+"""
+
+
+@pytest.fixture
+def k(plane, tmp_path):
+    return kubectl(plane, tmp_path, "1.20")
+
+
+def test_get_apply_and_delete(k, api):
+    register(api)
+    assert 'Minor:"36"' in k("version")
+    assert k("apply", "--validate=false", "-f", "-", stdin=MANIFEST) == "pod/hello created\n"
+    assert k("apply", "--validate=false", "-f", "-", stdin=MANIFEST) == "pod/hello unchanged\n"
+    changed = MANIFEST.replace("app: hello", "app: other")
+    assert k("apply", "--validate=false", "-f", "-", stdin=changed) == "pod/hello configured\n"
+    path = "/api/v1/namespaces/default/pods/hello"
+    eventually(lambda: api.get(path).json["spec"].get("nodeName"))
+    api.strategic(f"{path}/status", {"status": running()})
+    assert k("get", "pods", "-o", "wide", "--no-headers").split()[:4] == ["hello", "1/1", "Running", "0"]
+    assert "Successfully assigned" in k("describe", "pod", "hello")
+    k("delete", "pod", "hello", "--force", "--grace-period=0")
+    assert "NotFound" in k.fails("get", "pod", "hello")
+
+
+def test_logs_of_a_pod_that_runs_nowhere(k):
+    k("apply", "--validate=false", "-f", "-", stdin=MANIFEST)
+    assert k("logs", "hello") == ""
