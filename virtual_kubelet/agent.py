@@ -148,14 +148,18 @@ class VirtualKubelet:
         return self._running().server.port
 
     def healthy(self) -> bool:
-        """Tell whether the agent works; what is wrong otherwise only a restart would cure. See /healthz."""
-        node = self._node
+        """Tell whether the agent runs and works; what is wrong otherwise only a restart would cure. See /healthz."""
+        node = self._up()
         return node is not None and passes(node.health.live())
 
     def ready(self) -> bool:
         """Tell whether API server, provider and node are all as they should be. See /readyz."""
-        node = self._node
+        node = self._up()
         return node is not None and passes(node.health.ready())
+
+    def _up(self) -> _Node | None:
+        with self._lock:
+            return None if self._stopping.is_set() else self._node
 
     def _running(self) -> _Node:
         with self._lock:
