@@ -129,6 +129,11 @@ class Client:
             return False
         return answer.status != 204
 
+    def stop(self, name: str) -> None:
+        """Stop the containers of a group; it stays."""
+        path = f"{self._group(name)}/stop"
+        self._transport.send("POST", path, self._version, what=f"stop of container group {name}")
+
     def outcome(self, operation: str) -> str:
         """Return how a long-running operation failed, as `Code: message`; "" where it did not, or not yet.
 

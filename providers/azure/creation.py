@@ -14,7 +14,8 @@ from virtual_kubelet.objects import JsonObject, Pod
 from virtual_kubelet.providers.azure import refusals, translate, wishes
 from virtual_kubelet.providers.azure.client import Client, Written
 from virtual_kubelet.providers.azure.config import AzureConfig
-from virtual_kubelet.providers.azure.inventory import Entry, Inventory
+from virtual_kubelet.providers.azure.entry import Entry
+from virtual_kubelet.providers.azure.inventory import Inventory
 from virtual_kubelet.providers.azure.ownership import Identity, group_name
 from virtual_kubelet.providers.azure.surroundings import Surroundings
 from virtual_kubelet.providers.azure.transport import NoAnswer
@@ -80,7 +81,7 @@ class Creation:
         self._prepare()
         name = entry.name if entry else group_name(identity)
         again = self._inventory.trying(identity.uid)
-        look_first = entry is None and (again or not self._inventory.listed)
+        look_first = entry.doubtful if entry else again or not self._inventory.listed
         written = self._put(name, identity, group, look_first=look_first)
         self._inventory.wrote(name, identity, written.group, written.operation, anew=True)
         self._tell_notes(pod, identity)

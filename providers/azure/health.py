@@ -54,6 +54,7 @@ class Health:
             answered_at = self._answered_at
         age = math.inf if answered_at is None else self._clock.monotonic() - answered_at
         if failures < FAILURES or error is None:
-            return Verdict(True, "KubeletReady", "Azure Resource Manager answers", age)
+            asked = "answers" if answered_at is not None else "has not been asked yet"
+            return Verdict(True, "KubeletReady", f"Azure Resource Manager {asked}", age)
         reason = "AzureUnauthorized" if isinstance(error, Unauthorized) else "AzureUnreachable"
         return Verdict(False, reason, f"the last {FAILURES} calls or more failed: {error}", age)

@@ -11,82 +11,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass, field
 
 from cachetools import TTLCache
 
 from virtual_kubelet.objects import JsonObject, Pod, PodStatus
 from virtual_kubelet.providers.azure import group_events
 from virtual_kubelet.providers.azure import status as statuses
-from virtual_kubelet.providers.azure.arm_errors import is_passing
+from virtual_kubelet.providers.azure.entry import Entry, is_there
 from virtual_kubelet.providers.azure.group_events import GroupEvent
 from virtual_kubelet.providers.azure.ownership import Identity, Owner
-from virtual_kubelet.pure.pod_phase import has_started
+from virtual_kubelet.providers.azure.schedule import Reading, reading
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 
-__all__ = ["Entry", "Inventory", "Reading", "is_there"]
+__all__ = ["Inventory"]
 
 VISIBLE_WITHIN = 120.0  # seconds in which a group that ARM has taken must turn up
 REMEMBERED = 3600.0  # seconds for which we remember that a group was gone, or how its creation failed
-STABLE = 20.0  # a group that has not changed for n seconds is read again after n/20
-LONGEST_INTERVAL = 30.0  # seconds, as long as there is budget
-
-
-@dataclass
-class Entry:
-    """One container group. Fields change under the inventory's lock only."""
-
-    name: str
-    identity: Identity
-    body: JsonObject  # the newest; {} where nobody has seen it yet
-    began: float  # monotonic: when the question began whose answer `body` is
-    status: PodStatus
-    detail: JsonObject | None = None  # the newest with an instance view
-    detail_began: float = 0.0
-    changed_at: float = 0.0  # when `status` last became another
-    written_at: float = -1.0  # when our last PUT was taken; -1: none by this process
-    seen: bool = False  # a list or a read has shown it
-    unlisted: bool = False  # a list that should have shown it did not
-    doubtful: bool = False  # it was gone, and a list shows it again
-    operation: str = ""  # where ARM tells how our last write ended
-    failure: str = ""  # how it failed, in Azure's words
-    removing: bool = False
-    removal_taken_at: float = -1.0  # when ARM took our DELETE; -1: it has not
-    told: dict[tuple[str, str, str, str], int] = field(default_factory=dict)  # events
-    told_before: bool = False
-
-    @property
-    def waits_for_room(self) -> bool:
-        """Whether its creation failed for a reason that may pass, before anything ran: it is made again."""
-        return (
-            bool(self.failure) and is_passing(self.failure) and not has_started({**self.status, "phase": ""})
-        )
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return statuses.is_final(self.body, self.status)
-
-    def pod(self) -> Pod:
-        """Return the pod that it is, as the contract with the agent wants it."""
-        identity = self.identity
-        pod: Pod = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"namespace": identity.namespace, "name": identity.name, "uid": identity.uid},
-            "spec": statuses.pod_spec(self.body),
-            "status": self.status,
-        }
-        return pod
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A single read that is worth making."""
-
-    name: str
-    urgent: bool
-    weight: float  # the greater, the sooner
 
 
 class Inventory:
@@ -210,8 +150,8 @@ class Inventory:
         """Return the single reads that are worth making now, the most worth first."""
         now = self._clock.monotonic()
         with self._lock:
-            found = [reading for entry in self._entries.values() if (reading := _reading(entry, now))]
-        return sorted(found, key=lambda reading: (not reading.urgent, -reading.weight))
+            found = [due for entry in self._entries.values() if (due := reading(entry, now))]
+        return sorted(found, key=lambda due: (not due.urgent, -due.weight))
 
     def unexplained(self) -> list[tuple[str, str]]:
         """Return name and operation of groups that failed and whose operation was not asked why."""
@@ -278,6 +218,13 @@ class Inventory:
                 entry.detail = None
             self._update(entry, group or entry.body, now)
             return entry
+
+    def overdue(self, name: str, reason: str, message: str) -> None:
+        """Take note that we stopped a group, and why: its pod has failed."""
+        with self._lock:
+            if entry := self._entries.get(name.lower()):
+                entry.overdue = (reason, message)
+                self._update(entry, entry.body, entry.began)
 
     def removing(self, name: str) -> None:
         """Take note that a group is to be removed."""
@@ -348,32 +295,9 @@ class Inventory:
         if entry.detail is None and statuses.provisioning_state(group) in {"succeeded", "deleting"}:
             return  # it has come up, and nobody has looked inside: what was known stays
         fresh = statuses.pod_status(group, entry.detail, entry.failure)
+        if entry.overdue:
+            fresh["phase"] = "Failed"
+            fresh["reason"], fresh["message"] = entry.overdue
         if fresh != entry.status:
             entry.status = fresh
             entry.changed_at = self._clock.monotonic()
-
-
-def is_there(entry: Entry, wanted: Container[str]) -> bool:
-    """Tell whether a pod's group counts as existing; see `Inventory.pods`."""
-    again = entry.waits_for_room and not entry.removing and entry.identity.uid in wanted
-    return not entry.doubtful and not again
-
-
-def _reading(entry: Entry, now: float) -> Reading | None:
-    if entry.unlisted or entry.doubtful:
-        return Reading(entry.name, urgent=True, weight=2.0)
-    if entry.removing or statuses.has_instance_view(entry.body):
-        return None  # the list tells
-    state = statuses.provisioning_state(entry.body)
-    settled = state in {"succeeded", "failed", "canceled"}
-    if entry.detail is None:
-        return Reading(entry.name, urgent=settled, weight=1.0)
-    if state != statuses.provisioning_state(entry.detail):
-        return Reading(entry.name, urgent=settled, weight=1.0)
-    if entry.final:
-        return None
-    age, stable = now - entry.detail_began, now - entry.changed_at
-    if age < min(stable / STABLE, LONGEST_INTERVAL):
-        return None
-    # With less budget than groups, those that changed lately first: their neighbours' news is likelier.
-    return Reading(entry.name, urgent=False, weight=age / (60.0 + min(stable, 3600.0)))

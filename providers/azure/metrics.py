@@ -19,7 +19,8 @@ from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.providers.azure import moments
 from virtual_kubelet.providers.azure.budget import ReadBudget
 from virtual_kubelet.providers.azure.client import Client
-from virtual_kubelet.providers.azure.inventory import Entry, Inventory
+from virtual_kubelet.providers.azure.entry import Entry
+from virtual_kubelet.providers.azure.inventory import Inventory
 from virtual_kubelet.pure import times
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 

@@ -6,14 +6,17 @@ import logging
 
 from virtual_kubelet.errors import InvalidInput, NotFound, NotSupported, ProviderError, Unavailable
 from virtual_kubelet.objects import Condition, JsonObject, Node, Pod, PodStatus
-from virtual_kubelet.provider import ExecIO, LogOptions, LogStream, PodContext, ProviderConfig
+from virtual_kubelet.provider import ExecIO, ForwardStream, LogOptions, LogStream, PodContext, ProviderConfig
 from virtual_kubelet.providers.azure import config as configuration
+from virtual_kubelet.providers.azure import forward as forwarding
 from virtual_kubelet.providers.azure import parts, sessions
 from virtual_kubelet.providers.azure.capacity import Capacity
 from virtual_kubelet.providers.azure.client import Client
 from virtual_kubelet.providers.azure.config import AzureConfig
 from virtual_kubelet.providers.azure.creation import Creation
-from virtual_kubelet.providers.azure.inventory import Entry, Inventory, is_there
+from virtual_kubelet.providers.azure.deadlines import Deadlines
+from virtual_kubelet.providers.azure.entry import Entry, is_there
+from virtual_kubelet.providers.azure.inventory import Inventory
 from virtual_kubelet.providers.azure.logs import GroupLog
 from virtual_kubelet.providers.azure.metrics import Metrics
 from virtual_kubelet.providers.azure.refresh import Refresh
@@ -64,6 +67,7 @@ class AzureProvider:
         )
         self._update = Update(client, self._inventory, self._surroundings, self._creation)
         self._removal = Removal(client, self._inventory, self._surroundings, self._creation, clock=clock)
+        self._deadlines = Deadlines(client, self._inventory, self._surroundings, clock=clock)
         self._capacity = Capacity(config, client, clock=clock)
         self._metrics = Metrics(client, self._inventory, budget, clock=clock)
 
@@ -88,6 +92,7 @@ class AzureProvider:
     def get_pods(self) -> list[Pod]:
         """Return the pods of this node's container groups; raises when the list cannot be had."""
         self._refresh.run()
+        self._deadlines.enforce()
         return self._inventory.pods(self._surroundings.namespace, self._surroundings.held())
 
     def get_pod(self, namespace: str, name: str) -> Pod | None:
@@ -183,6 +188,17 @@ class AzureProvider:
             )
         session = self._client.attach(entry.name, container)
         sessions.connect(session, io, secure=self._secure, with_input=False)
+
+    def port_forward(self, namespace: str, pod: str, uid: str, port: int, stream: ForwardStream) -> None:
+        """Connect to a port of the container group, where this agent reaches its address."""
+        entry = self._find(namespace, pod, uid)
+        self._refresh.read_one(entry)
+        address = entry.status.get("podIP", "")
+        if not address:
+            raise Unavailable(
+                f'pod "{pod}" has no address: a container group has one in a subnet, or with a port'
+            )
+        forwarding.forward(address, port, stream)
 
     def stats_summary(self) -> JsonObject:
         """Return what containers use, as Azure Monitor has it."""

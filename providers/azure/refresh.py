@@ -16,7 +16,9 @@ from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.providers.azure import group_events
 from virtual_kubelet.providers.azure.budget import ReadBudget
 from virtual_kubelet.providers.azure.client import Client
-from virtual_kubelet.providers.azure.inventory import Entry, Inventory, Reading
+from virtual_kubelet.providers.azure.entry import Entry
+from virtual_kubelet.providers.azure.inventory import Inventory
+from virtual_kubelet.providers.azure.schedule import Reading
 from virtual_kubelet.providers.azure.surroundings import Surroundings
 from virtual_kubelet.pure.pod_phase import has_started
 from virtual_kubelet.runtime.clock import SYSTEM, Clock

@@ -38,10 +38,13 @@ class Surroundings:
         """The only namespace that the agent serves, or "" for all."""
         return self._context.namespace if self._context else ""
 
+    def pods(self) -> list[Pod]:
+        """Return the pods that the API server has bound to this node; read-only."""
+        return self._context.pods() if self._context else []
+
     def held(self) -> Mapping[str, PodStatus]:
         """Return the statuses that the API server holds of this node's pods, by UID."""
-        pods = self._context.pods() if self._context else []
-        return {pod["metadata"]["uid"]: pod.get("status", {}) for pod in pods}
+        return {pod["metadata"]["uid"]: pod.get("status", {}) for pod in self.pods()}
 
     def event(self, identity: Identity, event_type: str, reason: str, message: str) -> None:
         """Record an event about a pod."""

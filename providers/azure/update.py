@@ -15,7 +15,8 @@ from virtual_kubelet.errors import NotFound
 from virtual_kubelet.objects import JsonObject, Pod
 from virtual_kubelet.providers.azure.client import Client
 from virtual_kubelet.providers.azure.creation import Creation
-from virtual_kubelet.providers.azure.inventory import Entry, Inventory
+from virtual_kubelet.providers.azure.entry import Entry
+from virtual_kubelet.providers.azure.inventory import Inventory
 from virtual_kubelet.providers.azure.ownership import Identity
 from virtual_kubelet.providers.azure.surroundings import Surroundings
 from virtual_kubelet.providers.azure.transport import NoAnswer
