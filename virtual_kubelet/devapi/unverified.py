@@ -13,6 +13,8 @@ from urllib3.connection import HTTPSConnection
 
 __all__ = ["unverified_pools"]
 
+POOL_SIZE = 32  # connections that are kept to one server; urllib3 warns of each that it cannot keep
+
 
 class _Connection(HTTPSConnection):
     def connect(self) -> None:
@@ -27,7 +29,7 @@ class _Pool(urllib3.HTTPSConnectionPool):
 def unverified_pools(context: ssl.SSLContext) -> urllib3.PoolManager:
     """Return pools for any host; `context` is one that verifies nothing."""
     pools = urllib3.PoolManager(
-        ssl_context=context, assert_hostname=False, cert_reqs="CERT_NONE", retries=False
+        ssl_context=context, assert_hostname=False, cert_reqs="CERT_NONE", retries=False, maxsize=POOL_SIZE
     )
     pools.pool_classes_by_scheme = {"http": urllib3.HTTPConnectionPool, "https": _Pool}
     return pools
