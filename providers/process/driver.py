@@ -50,9 +50,8 @@ class ProcessDriver:
 
     name = "process"
 
-    def __init__(self, config: ProcessConfig, *, ip: str = "", clock: Clock = SYSTEM) -> None:
+    def __init__(self, config: ProcessConfig, *, clock: Clock = SYSTEM) -> None:
         self._config = config
-        self._ip = ip
         self._machine = Machine(config.state)
         self._times = ProcessTimes()
         self._client = SupervisorClient(
@@ -137,7 +136,7 @@ class ProcessDriver:
     def prepare_pod(self, pod: Pod) -> Sandbox:
         """Return the machine itself; after a restart of it, another one."""
         del pod
-        return Sandbox(boot_id() or "this boot", (self._ip,) if self._ip else ())
+        return Sandbox(boot_id() or "this boot")
 
     def release_pod(self, uid: str) -> None:
         """Do nothing: pods share nothing of their own."""

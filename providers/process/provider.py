@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,21 +22,10 @@ def create(config: ProviderConfig) -> PodManager:
     """Return the process provider of one node; raise `ConfigError`."""
     settings = process_config.load(config)
     logger.info("pods are kept in %s", settings.state)
-    driver = ProcessDriver(settings, ip=config.internal_ip or own_address())
     options = ManagerOptions(
         settings.state, _memory(settings.state, config.environ), service_account_optional=True
     )
-    return PodManager(driver, options)
-
-
-def own_address() -> str:
-    """Return the address that this machine has towards the world; 127.0.0.1 where it has none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing: it only asks for the route
-        except OSError:
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])
+    return PodManager(ProcessDriver(settings), options)
 
 
 def _memory(state: Path, environ: Mapping[str, str]) -> Path | None:

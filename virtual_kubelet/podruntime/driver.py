@@ -73,7 +73,7 @@ class Sandbox:
     """What the containers of a pod share. Another `id` than before means: what was in it is gone."""
 
     id: str
-    ips: tuple[str, ...] = ()
+    ips: tuple[str, ...] = ()  # none: the pod is on the node's own network
 
 
 @dataclass(frozen=True)

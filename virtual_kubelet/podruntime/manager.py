@@ -24,6 +24,7 @@ from virtual_kubelet.podruntime.journal import Journal, without_secrets
 from virtual_kubelet.podruntime.loop import Loop
 from virtual_kubelet.podruntime.operations import Operations
 from virtual_kubelet.podruntime.pod_worker import PodWorker, Tools
+from virtual_kubelet.podruntime.prober import Prober
 from virtual_kubelet.podruntime.record import PodRecord
 from virtual_kubelet.podruntime.table import Table
 from virtual_kubelet.podruntime.tasks import Tasks
@@ -71,7 +72,9 @@ class PodManager(Access):
         self._queue = WorkQueue(f"{driver.name}-pods", clock=clock)
         self._tasks = Tasks(options.tasks, f"{driver.name}-task", clock)
         self._loop = Loop(f"{driver.name}-loop", clock)
-        self._checks = Checks(driver, self._loop)
+        checks = Checks(driver, self._loop)
+        self._hooks = Hooks(checks, self._loop)
+        self._prober = Prober(checks, self._loop, clock)
         self._relist = self._periodic(self._list, options.relist_period, "relist")
         self._services = ServiceGroup(
             [
@@ -105,16 +108,16 @@ class PodManager(Access):
             self._journal.directory(""), options.memory, context, lenient=options.service_account_optional
         )
         operations = Operations(self._driver, volumes, context)
-        hooks = Hooks(self._checks, self._loop)
         tools = self._tools = Tools(
-            self._driver,
-            operations,
-            self._journal,
-            self._tasks,
-            hooks,
-            self._clock,
-            self._queue.add,
-            self._report,
+            driver=self._driver,
+            operations=operations,
+            journal=self._journal,
+            tasks=self._tasks,
+            hooks=self._hooks,
+            prober=self._prober,
+            clock=self._clock,
+            look=self._queue.add,
+            report=self._report,
         )
         self._journal.open()
         volumes.open()
@@ -349,6 +352,7 @@ class PodManager(Access):
     def _forget(self, worker: PodWorker) -> None:
         for container_id in worker.ids():
             self._driver.remove(container_id)
+        self._prober.remove(worker.uid)
         self._pods.remove(worker.uid)
         self._queue.discard(worker.uid)
         self._need_tools().operations.volumes.remove(worker.uid)

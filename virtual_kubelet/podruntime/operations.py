@@ -72,7 +72,8 @@ class Operations:
     def prepare(self, pod: Pod) -> Sandbox:
         """Make volumes and sandbox."""
         self.volumes.prepare(pod)
-        return self.driver.prepare_pod(pod)
+        sandbox = self.driver.prepare_pod(pod)
+        return sandbox if sandbox.ips else Sandbox(sandbox.id, (self.context.node_ip,))
 
     def tear_down(self, uid: str) -> None:
         """Remove sandbox and volumes; logs stay."""

@@ -31,11 +31,13 @@ from virtual_kubelet.podruntime.actions import (
     Terminate,
 )
 from virtual_kubelet.podruntime.containers import find
-from virtual_kubelet.podruntime.decisions import PREPARE, TEAR_DOWN, decide
+from virtual_kubelet.podruntime.decisions import PREPARE, TEAR_DOWN, decide, grace_period
 from virtual_kubelet.podruntime.driver import EXITED, ContainerInfo, Driver
 from virtual_kubelet.podruntime.hooks import Hooks
 from virtual_kubelet.podruntime.journal import Journal
 from virtual_kubelet.podruntime.operations import Operations, StartError
+from virtual_kubelet.podruntime.prober import Prober, ProbeTarget
+from virtual_kubelet.podruntime.probes import READINESS, STARTUP, Wanted, wanted_probes
 from virtual_kubelet.podruntime.record import HOOK_NONE, PodRecord
 from virtual_kubelet.podruntime.statuses import pod_status
 from virtual_kubelet.podruntime.tasks import Tasks
@@ -55,6 +57,7 @@ class Tools:
     journal: Journal
     tasks: Tasks
     hooks: Hooks
+    prober: Prober
     clock: Clock
     look: Callable[[str], None]  # ask for a look at the pod with this uid
     report: Callable[[PodWorker, PodStatus], None]  # tell the agent of a status
@@ -197,14 +200,6 @@ class PodWorker:
             self._listed = (began, frozenset(info.id for info in infos))
         self._tools.look(self.uid)
 
-    def change(self, change: Callable[[PodRecord], bool]) -> None:
-        """Change the record by what a probe found; `change` returns whether it did."""
-        with self._lock:
-            changed = change(self._record)
-            self._changed = self._changed or changed
-        if changed:
-            self._tools.look(self.uid)
-
     # -- a look ---------------------------------------------------------------------------------------
 
     def step(self) -> float | None:
@@ -217,6 +212,7 @@ class PodWorker:
             again = self._perform(action) or again
         self._save()
         self._report()
+        self._sync_probes()
         if again:
             return 0.0
         return None if wake_at is None else max(0.0, wake_at - self._tools.clock.now())
@@ -436,9 +432,7 @@ class PodWorker:
                 self._event("Warning", reason, error)
             self._tools.look(self.uid)
 
-        sandbox = self._record.sandbox
-        host = sandbox.ips[0] if sandbox is not None and sandbox.ips else "127.0.0.1"
-        self._tools.hooks.run(host, slot.container, info, kind, timeout, done)
+        self._tools.hooks.run(self._host(), slot.container, info, kind, timeout, done)
 
     def _signal(self, name: str) -> None:
         container = self._record.container(name)
@@ -463,6 +457,49 @@ class PodWorker:
             if container.stopping is not None:
                 container.stopping.killed_at = self._tools.clock.now()
                 self._changed = True
+
+    # -- probes ---------------------------------------------------------------------------------------
+
+    def _sync_probes(self) -> None:
+        with self._lock:
+            wanted = list(wanted_probes(self._pod, self._record))
+        target = ProbeTarget(
+            host=self._host(),
+            container=lambda name: slot.container if (slot := find(self.pod, name)) is not None else None,
+            info=lambda name: self.infos(name)[0],
+            verdict=self._probe_verdict,
+            failed=self._probe_failed,
+        )
+        self._tools.prober.sync(self.uid, wanted, target)
+
+    def _host(self) -> str:
+        """Return the pod's address, for probes and hooks that name no other host."""
+        sandbox = self._record.sandbox
+        return sandbox.ips[0] if sandbox is not None and sandbox.ips else "127.0.0.1"
+
+    def _probe_failed(self, probe: Wanted, message: str) -> None:
+        kind = probe.kind.capitalize()
+        self._event("Warning", "Unhealthy", f"{kind} probe failed: {message}")
+
+    def _probe_verdict(self, probe: Wanted, ok: bool, message: str) -> None:  # noqa: FBT001 - a callback
+        del message
+        slot = find(self.pod, probe.name)
+        if slot is None:
+            return
+        with self._lock:
+            container = self._record.container(probe.name)
+            if container.info is None or container.info.id != probe.container_id:
+                return
+            if probe.kind == READINESS:
+                container.ready = ok
+            elif not ok:
+                grace = probe.spec.grace if probe.spec.grace is not None else grace_period(self._pod)
+                text = f"Container {probe.name} failed {probe.kind} probe, will be restarted"
+                transitions.begin_stop(container, grace, "Unhealthy", text, self._tools.clock.now())
+            elif probe.kind == STARTUP:
+                transitions.startup_succeeded(slot, container)
+            self._changed = True
+        self._tools.look(self.uid)
 
     # -- telling --------------------------------------------------------------------------------------
 

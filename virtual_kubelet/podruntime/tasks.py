@@ -14,7 +14,7 @@ __all__ = ["Tasks"]
 
 logger = logging.getLogger(__name__)
 
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 0.5
 
 
 class Tasks:
