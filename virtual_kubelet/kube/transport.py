@@ -29,6 +29,7 @@ __all__ = ["Transport"]
 logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 5.0
+_ONCE = urllib3.Retry(False, redirect=False)  # whether to try again is the client's to decide
 LOOK_PERIOD = 10.0  # seconds between two looks at the certificate files
 
 
@@ -71,19 +72,34 @@ class _Wakeable(HTTPConnection):
     """A connection that a `StopSignal` can interrupt, and that its transport can find."""
 
     live: weakref.WeakSet[HTTPConnection]
+    _held: list[bytes] | None = None
 
     def connect(self) -> None:
         super().connect()
         self.live.add(self)
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        super().request(*args, **kwargs)
+        # Head and body in one piece: apart they are two system calls, two TLS records, two packets, and they
+        # wake the server twice.
+        held: list[bytes] = []
+        self._held = held
+        try:
+            super().request(*args, **kwargs)
+        finally:
+            self._held = None
+        self.send(b"".join(held))
         # Sent: from here on the thread waits for the peer. Before, the connect timeout bounds it.
         signal = _cancel.signal
         if signal is not None:
             abort = _Abort(self.sock)
             _cancel.attached.append(abort)
             signal.on_set(abort)
+
+    def send(self, data: Any) -> None:
+        if self._held is not None:
+            self._held.append(data)
+        else:
+            super().send(data)
 
 
 class _WakeableTls(_Wakeable, HTTPSConnection):
@@ -129,8 +145,7 @@ class Transport:
                 self._prefix + path,
                 body=body,
                 headers=headers,
-                retries=False,
-                redirect=False,
+                retries=_ONCE,
                 timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout),
                 preload_content=not stream,
             )
