@@ -262,6 +262,7 @@ class _Node:
                 metrics,
                 ready=self.health.ready(),
                 live=self.health.live(),
+                backend=self.pods.backend,
                 clock=clock,
             ),
             self._client,

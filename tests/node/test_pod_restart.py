@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.podnode import PodNode
 from support.pods import make_pod
-from support.provider import ScriptedProvider
+from support.provider import PushingProvider, ScriptedProvider
 from support.waiting import eventually
 
 from virtual_kubelet.errors import Unavailable
@@ -167,3 +167,28 @@ def test_an_older_pod_of_the_same_name_goes_first(node, provider, on_delete):
     node.wait_phase("Running")
     methods = [(m, uid) for m, _, uid in provider.calls if m in {"create_pod", "delete_pod"}]
     assert methods == [("delete_pod", "old"), ("create_pod", new["metadata"]["uid"])]
+
+
+# --- what the provider has, for /runningpods
+
+
+def test_the_backends_pods_are_asked_for_at_most_once_a_period(plane, tmp_path):
+    provider = PushingProvider()
+    with PodNode(plane, provider, tmp_path, sync_period=60) as node:
+        node.apply()
+        node.wait_phase("Running")
+        provider.plant(make_pod("stray"))
+        asked = provider.count("get_pods")
+        (pod,) = node.pods.backend()
+        assert pod["spec"]["containers"][0]["image"] == "busybox:1"
+        node.pods.backend()
+        assert provider.count("get_pods") == asked
+
+
+def test_a_backend_that_cannot_tell_is_an_error(plane, tmp_path):
+    provider = ScriptedProvider()
+    provider.fail("get_pods", *[Unavailable("away")] * 1000)
+    with PodNode(plane, provider, tmp_path) as node:
+        eventually(lambda: node.pods.snapshot.failure)
+        with pytest.raises(Unavailable):
+            node.pods.backend()

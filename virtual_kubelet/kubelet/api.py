@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from virtual_kubelet.kubelet import attach, debug, health, logs, metrics, pods, portforward, stats
@@ -10,6 +10,7 @@ from virtual_kubelet.kubelet import exec as exec_
 from virtual_kubelet.kubelet.health import Check
 from virtual_kubelet.kubelet.source import PodSource
 from virtual_kubelet.kubelet.upgrades import Streaming
+from virtual_kubelet.objects import Pod
 from virtual_kubelet.provider import Provider
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.metrics import Metrics
@@ -33,6 +34,8 @@ class Node:
     """Checks of /readyz by name, for example "provider"; see `health.Check`."""
     live: Mapping[str, Check] = field(default_factory=dict)
     """Checks of /healthz and /livez by name: what only a restart would cure."""
+    backend: Callable[[], Sequence[Pod]] | None = None
+    """What the provider has, for /runningpods, where that is known without asking it each time."""
     clock: Clock = SYSTEM
 
 
@@ -40,7 +43,7 @@ def build(node: Node, guard: Guard | None) -> Router:
     """Return the handler of the HTTPS server; every path goes by `guard` (None: in tests)."""
     router = Router(guard)
     _add_health(router, node)
-    pods.add_routes(router, node.pods, node.provider)
+    pods.add_routes(router, node.pods, node.backend or node.provider.get_pods)
     logs.add_routes(router, node.pods, node.provider, node.clock)
     streaming = Streaming(
         idle_timeout=node.settings.stream_idle_timeout,

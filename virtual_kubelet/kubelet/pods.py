@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from virtual_kubelet.kubelet.answers import json
 from virtual_kubelet.kubelet.source import PodSource
 from virtual_kubelet.objects import JsonObject, Pod
-from virtual_kubelet.provider import Provider
 from virtual_kubelet.web.messages import Request, Response
 from virtual_kubelet.web.routing import Router
 
@@ -16,14 +16,17 @@ __all__ = ["add_routes"]
 FINISHED = frozenset({"Succeeded", "Failed"})
 
 
-def add_routes(router: Router, pods: PodSource, provider: Provider) -> None:
-    """Serve both lists; the rights are those of `nodes/pods` and, as before 1.33, `nodes/proxy`."""
+def add_routes(router: Router, pods: PodSource, backend: Callable[[], Sequence[Pod]]) -> None:
+    """Serve both lists; the rights are those of `nodes/pods` and, as before 1.33, `nodes/proxy`.
+
+    `backend` returns the pods that the provider has, as `Provider.get_pods`.
+    """
 
     def bound(_: Request) -> Response:
         return json(_pod_list(pods.list()))
 
     def running(_: Request) -> Response:
-        alive = [pod for pod in provider.get_pods() if pod.get("status", {}).get("phase") not in FINISHED]
+        alive = [pod for pod in backend() if pod.get("status", {}).get("phase") not in FINISHED]
         return json(_pod_list([_outline(pod) for pod in alive]))
 
     router.add("GET", "/pods", bound, subresources=("pods", "proxy"))

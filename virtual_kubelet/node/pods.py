@@ -50,6 +50,7 @@ class Pods:
         clock: Clock = SYSTEM,
     ) -> None:
         self._namespace = namespace
+        self._store = informer.store
         self._queue = WorkQueue("pods", clock=clock, metrics=metrics)
         self.calls = ProviderCalls(provider, metrics=metrics, clock=clock)
         pushing = self._listen(provider)
@@ -83,6 +84,21 @@ class Pods:
         """Look at a pod soon; never blocks."""
         if not self._namespace or key.startswith(f"{self._namespace}/"):
             self._queue.add(key)
+
+    def backend(self) -> list[Pod]:
+        """Return what the provider has, at most one sync period old; raise `ProviderError` if it cannot tell.
+
+        Of each pod: who it is, its status, and its spec where the API server has the pod too.
+        """
+        found: list[Pod] = []
+        for sighting in self.snapshot.running():
+            metadata = sighting.metadata
+            pod: Pod = {"metadata": metadata, "status": sighting.status}
+            ours = self._store.get(f"{metadata['namespace']}/{metadata['name']}")
+            if ours is not None and ours["metadata"]["uid"] == metadata["uid"]:
+                pod["spec"] = ours["spec"]
+            found.append(pod)
+        return found
 
     def _look_at_all(self) -> None:
         self._controller.look_at_all()
