@@ -100,10 +100,30 @@ class Authority:
             .not_valid_before(now + before)
             .not_valid_after(now + after)
             .add_extension(constraints, critical=True)
+            # Python 3.13 verifies strictly (RFC 5280): it wants both identifiers, and the use of a CA's key.
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+            )
+            .add_extension(_key_usage(ca=constraints.ca), critical=True)
         )
         for extension in extensions:
             builder = builder.add_extension(extension, critical=False)
         return builder.sign(self._key, hashes.SHA256())
+
+
+def _key_usage(*, ca):
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _general(name):

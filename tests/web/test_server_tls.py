@@ -197,3 +197,10 @@ def test_a_large_body_and_a_large_answer():
 
 def test_fixed_pair_is_not_shown():
     assert "PRIVATE" not in repr(Fixed(self_signed(["x"])))
+
+
+def test_our_own_certificate_can_be_pinned():
+    pair = self_signed(["node-1", "127.0.0.1"])
+    pinned = ssl.create_default_context(cadata=pair.certificate.decode())
+    with serving(who, tls=ServerTls(Fixed(pair))) as server:
+        assert ask(server.port, "GET", "/", context=pinned)[0] == 200

@@ -233,10 +233,9 @@ def test_a_reset_is_an_end(ends):
     assert got() == b""
 
 
+@pytest.mark.parametrize("ends", ["tls"], indirect=True)
 def test_nothing_goes_in_the_clear_once_a_tls_session_is_over(ends):
     transport, peer = ends
-    if not transport.secure:
-        pytest.skip("there is no session")
     peer.sendall(b"secret question")
     transport.finish()
     with pytest.raises(BrokenPipeError):

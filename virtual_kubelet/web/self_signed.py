@@ -31,6 +31,19 @@ RENEW_BEFORE = dt.timedelta(days=30)
 SKEW = dt.timedelta(hours=1)  # a peer's clock may be behind
 FILE = "kubelet-self-signed.pem"
 
+# Whoever pins this certificate verifies it as its own CA, strictly (RFC 5280) from Python 3.13 on.
+_SIGNS_ITSELF = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 def self_signed(
     names: Iterable[str],
@@ -52,6 +65,8 @@ def self_signed(
         .not_valid_after(now + LIFE)
         .add_extension(alternative_names(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_SIGNS_ITSELF, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
