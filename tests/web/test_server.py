@@ -567,17 +567,23 @@ def test_stop_closes_idle_connections_and_unfinished_ones():
 
 
 def test_requests_are_counted_by_pattern():
-    metrics = Metrics()
+    metrics, open_streams = Metrics(), []
+
+    def pieces():
+        open_streams.append(b'virtual_kubelet_streams{kind="a"} 1.0' in metrics.render())
+        yield b"x"
 
     def handler(request):
         if request.path != "/nope":
             request.pattern = "/a/{b}"
-        return Response(200, iter([b"x"])) if request.path == "/a/s" else text(200, "ok")
+        return Response(200, pieces()) if request.path == "/a/s" else text(200, "ok")
 
     with serving(handler, metrics=metrics) as server:
         for path in ("/a/1", "/a/2", "/a/s", "/nope"):
             ask(server.port, "GET", path)
         ask(server.port, "BREW", "/nope")
+    assert open_streams == [True]
+    assert b'virtual_kubelet_streams{kind="a"} 0.0' in metrics.render()
     lines = metrics.render().decode().splitlines()
     counts = {line for line in lines if line.startswith("kubelet_http_requests_total{")}
     form = 'kubelet_http_requests_total{{long_running="{}",method="{}",path="{}",server_type="test"}} {}'

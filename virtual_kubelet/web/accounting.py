@@ -26,7 +26,9 @@ class Accounting:
     def stream(self, request: Request, change: int) -> None:
         """Count a stream that begins (1) or ends (-1)."""
         if self._metrics is not None:
-            self._metrics.http_inflight.labels(*self._labels(request, stream=True)).inc(change)
+            labels = self._labels(request, stream=True)
+            self._metrics.http_inflight.labels(*labels).inc(change)
+            self._metrics.streams.labels(labels[1]).inc(change)
 
     def _labels(self, request: Request, *, stream: bool) -> tuple[str, str, str, str]:
         # From the pattern and never from the path, and only methods that a route knows: labels must stay few.
