@@ -72,7 +72,7 @@ class Node:
         return next((p["status"] for p in pods if p["metadata"]["uid"] == uid), {})
 
     def over(self, pod):
-        return self.provider._pods.get(pod["metadata"]["uid"]).record.over
+        return self.provider._pods.get(pod["metadata"]["uid"]).state.over
 
     def phase(self, pod):
         return self.status(pod).get("phase")

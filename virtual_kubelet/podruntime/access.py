@@ -70,9 +70,9 @@ class Access:
         self, namespace: str, pod: str, uid: str, container: str, *, previous: bool = False
     ) -> ContainerInfo:
         worker = self._worker(namespace, pod, uid)
-        if find(worker.pod, container) is None:
+        if find(worker.state.pod, container) is None:
             raise NotFound(f'container "{container}" not found in pod "{pod}"')
-        info, last = worker.infos(container)
+        info, last = worker.state.infos(container)
         if previous:
             if last is None:
                 raise InvalidInput(f'previous terminated container "{container}" in pod "{pod}" not found')
@@ -83,7 +83,7 @@ class Access:
 
     def _running(self, namespace: str, pod: str, uid: str, container: str) -> ContainerInfo:
         worker = self._worker(namespace, pod, uid)
-        info, _ = worker.infos(container)
-        if info is None or not worker.runs(container):
+        info, _ = worker.state.infos(container)
+        if info is None or not worker.state.runs(container):
             raise NotFound(f'container "{container}" of pod "{pod}" is not running')
         return info

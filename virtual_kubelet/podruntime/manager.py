@@ -23,6 +23,7 @@ from virtual_kubelet.podruntime.hooks import Hooks
 from virtual_kubelet.podruntime.journal import Journal, without_secrets
 from virtual_kubelet.podruntime.loop import Loop
 from virtual_kubelet.podruntime.operations import Operations
+from virtual_kubelet.podruntime.pod_state import PodState
 from virtual_kubelet.podruntime.pod_worker import PodWorker, Tools
 from virtual_kubelet.podruntime.prober import Prober
 from virtual_kubelet.podruntime.record import PodRecord
@@ -160,7 +161,7 @@ class PodManager(Access):
         worker = PodWorker(pod, record, self._need_tools())
         with self._lock:
             # Under the lock: two pods that fit one at a time may not fit together.
-            others = [item.pod for item in self._pods.all() if not item.has_ended()]
+            others = [item.state.pod for item in self._pods.all() if item.state.needs_room()]
             record.verdict = admission.admit(pod, others, self._driver.capacity())
             record.admitted = record.verdict is None
             self._pods.put(worker)
@@ -191,7 +192,7 @@ class PodManager(Access):
         worker = self._pods.find(metadata["namespace"], metadata["name"], metadata.get("uid", ""))
         if worker is None:
             raise NotFound(f'pod "{metadata["name"]}" not found')
-        if worker.record.over:
+        if worker.state.over:
             self._forget(worker)
             return
         worker.delete(float(metadata.get("deletionGracePeriodSeconds") or 0))
@@ -204,7 +205,7 @@ class PodManager(Access):
     def get_pod_status(self, namespace: str, name: str) -> PodStatus | None:
         """Return the status of the newest pod of that name."""
         worker = self._pods.find(namespace, name)
-        return None if worker is None else worker.status()
+        return None if worker is None else worker.state.status()
 
     def get_pods(self) -> list[Pod]:
         """Return all pods; raise `Unavailable` until the backend has said what runs."""
@@ -280,6 +281,7 @@ class PodManager(Access):
         if known is not None:
             if pod is not None:
                 self._save_pod(uid, pod)
+                known.stub = False
                 known.update(pod)
             return
         first = infos[0]
@@ -307,9 +309,9 @@ class PodManager(Access):
         # Before the first list everything that runs would look lost, and would be started a second time.
         return worker.step() if worker is not None and synced else None
 
-    def _report(self, worker: PodWorker, status: PodStatus) -> None:
+    def _report(self, state: PodState, status: PodStatus) -> None:
         if self._callback is not None:
-            self._callback(worker.record.namespace, worker.record.name, worker.uid, status)
+            self._callback(state.namespace, state.name, state.uid, status)
 
     def _references_changed(self, namespace: str, name: str) -> None:
         worker = self._pods.find(namespace, name)
@@ -322,10 +324,10 @@ class PodManager(Access):
             self._refresh_volumes(worker)
 
     def _refresh_volumes(self, worker: PodWorker) -> None:
-        if not worker.prepared or worker.has_ended():
+        if not worker.state.prepared or not worker.state.needs_room():
             return
         try:
-            self._need_tools().operations.volumes.refresh(worker.pod)
+            self._need_tools().operations.volumes.refresh(worker.state.pod)
         except ProviderError as error:
             # What is there stays as it is, as in the kubelet.
             logger.info("pod %s: its volumes cannot be refreshed: %s", worker.uid, error)
@@ -336,21 +338,19 @@ class PodManager(Access):
         now = self._clock.now()
         unwanted: dict[str, float] = {}
         for worker in self._pods.all():
-            record = worker.record
-            if not record.over:
+            if not worker.state.over:
                 continue
+            deleted_at, grace = worker.state.deleted()
             if worker.uid not in wanted:
                 # For a while: the agent's own view of the API may not be complete yet.
                 unwanted[worker.uid] = self._unwanted.get(worker.uid, now)
-            told = record.deleted_at and (
-                worker.uid not in wanted or now - record.deleted_at - record.grace > KEEP_ENDED
-            )
+            told = deleted_at and (worker.uid not in wanted or now - deleted_at - grace > KEEP_ENDED)
             if told or now - unwanted.get(worker.uid, now) > KEEP_UNWANTED:
                 self._forget(worker)
         self._unwanted = unwanted
 
     def _forget(self, worker: PodWorker) -> None:
-        for container_id in worker.ids():
+        for container_id in worker.state.ids():
             self._driver.remove(container_id)
         self._prober.remove(worker.uid)
         self._pods.remove(worker.uid)
@@ -368,8 +368,8 @@ class PodManager(Access):
 
 
 def _whole(worker: PodWorker) -> Pod:
-    pod = worker.pod
-    whole: Pod = {**pod, "status": worker.status()}
+    pod = worker.state.pod
+    whole: Pod = {**pod, "status": worker.state.status()}
     return whole
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from virtual_kubelet.objects import Container
 from virtual_kubelet.podruntime.checks import CheckResult, Checks
@@ -16,15 +17,22 @@ from virtual_kubelet.runtime.clock import Clock
 __all__ = ["ProbeTarget", "Prober"]
 
 
+class ProbeVerdict(Protocol):
+    """Takes what a probe's results amount to."""
+
+    def __call__(self, probe: Wanted, *, ok: bool) -> None:
+        """Take it."""
+
+
 @dataclass(frozen=True)
 class ProbeTarget:
     """Where a pod's probes go, and whom their results interest."""
 
-    host: str
+    host: Callable[[], str]
     container: Callable[[str], Container | None]
     info: Callable[[str], ContainerInfo | None]
-    verdict: Callable[[Wanted, bool, str], None]
-    """Called when results have come often enough: the probe, whether it is well, and the newest output."""
+    verdict: ProbeVerdict
+    """Called when results have come often enough."""
     failed: Callable[[Wanted, str], None]
     """Called for each failure, for its event."""
 
@@ -104,7 +112,7 @@ class Prober:
                 probe.running = False
             return
         self._checks.run(
-            target.host,
+            target.host(),
             container,
             info,
             wanted.spec.handler,
@@ -125,7 +133,7 @@ class Prober:
         if not result.ok:
             probe.target.failed(probe.wanted, result.message)
         if changed:
-            probe.target.verdict(probe.wanted, result.ok, result.message)
+            probe.target.verdict(probe.wanted, ok=result.ok)
 
 
 def _stop(probe: _Probe) -> None:

@@ -24,10 +24,10 @@ def summary(
 
 
 def _pod(worker: PodWorker, by_id: dict[str, ContainerUsage]) -> JsonObject | None:
-    pod = worker.pod
+    pod = worker.state.pod
     containers = []
     for slot in slots(pod):
-        info, _ = worker.infos(slot.name)
+        info, _ = worker.state.infos(slot.name)
         usage = by_id.get(info.id) if info is not None else None
         if info is not None and usage is not None:
             containers.append(_container(slot.name, info.started_at, usage))
@@ -36,7 +36,7 @@ def _pod(worker: PodWorker, by_id: dict[str, ContainerUsage]) -> JsonObject | No
     metadata = pod["metadata"]
     return {
         "podRef": {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]},
-        "startTime": times.rfc3339(worker.started_at()),
+        "startTime": times.rfc3339(worker.state.started_at),
         "containers": containers,
         "cpu": _sum([item["cpu"] for item in containers]),
         "memory": _sum([item["memory"] for item in containers]),

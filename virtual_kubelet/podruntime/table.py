@@ -39,7 +39,7 @@ class Table:
             found = [
                 worker
                 for worker in self._workers.values()
-                if worker.record.name == name and worker.record.namespace == namespace
+                if worker.state.name == name and worker.state.namespace == namespace
             ]
         return found[-1] if found else None
 

@@ -22,6 +22,7 @@ from virtual_kubelet.podruntime.record import (
 )
 
 __all__ = [
+    "backoff_told",
     "begin_stop",
     "begin_termination",
     "container_lost",
@@ -30,9 +31,12 @@ __all__ = [
     "fail",
     "hook_ended",
     "hook_started",
+    "killed",
     "observe",
+    "over",
     "prepared",
     "request_deletion",
+    "signalled",
     "startup_succeeded",
 ]
 
@@ -72,6 +76,11 @@ def prepared(record: PodRecord, sandbox: Sandbox) -> None:
     record.waiting_message = ""
     record.failures = 0
     record.retry_at = 0.0
+
+
+def over(record: PodRecord) -> None:
+    """Nothing is left of it."""
+    record.over = True
 
 
 def could_not_prepare(record: PodRecord, message: str, now: float, retry_after: float | None = None) -> None:
@@ -185,6 +194,24 @@ def begin_stop(
     container.stopping = Stopping(reason, message, now, now + grace, restart=restart)
     container.ready = False
     return True
+
+
+def signalled(container: ContainerRecord, now: float) -> None:
+    """It has been asked to end."""
+    if container.stopping is not None:
+        container.stopping.signalled_at = now
+
+
+def killed(container: ContainerRecord, now: float) -> None:
+    """Its processes have been killed; that it has ended is yet to be heard."""
+    if container.stopping is not None:
+        container.stopping.killed_at = now
+
+
+def backoff_told(container: ContainerRecord) -> None:
+    """An event has told of the wait for its next attempt."""
+    if container.info is not None:
+        container.backoff_told = container.info.finished_at
 
 
 def hook_started(container: ContainerRecord, *, post_start: bool) -> None:
