@@ -81,6 +81,18 @@ def test_of_many_idle_workers_one_watches_the_time(queue, clock):
     assert takers.join()[-1] is None
 
 
+def test_workers_that_come_later_do_not_watch_the_time_too(queue, clock):
+    queue.add_after("later", 9)
+    takers = Takers(queue, 4)
+    clock.block_until(4, timed=False)
+    with pytest.raises(TimeoutError):
+        clock.block_until(2, timeout=0.05)
+    clock.advance(9)
+    eventually(lambda: takers.taken == ["later"])
+    queue.shut_down()
+    assert takers.join() == ["later", None, None, None]
+
+
 def test_a_key_is_never_in_two_hands(queue):
     queue.add("key")
     assert queue.get() == "key"
