@@ -28,7 +28,7 @@ MAX_REFUSAL = 65536  # bytes of a refusal's body that are passed on
 OURS = frozenset(
     {
         *("host", "authorization", "content-length", "transfer-encoding", "expect", "keep-alive", "te"),
-        *("trailer", "proxy-authorization", "proxy-connection", "cookie"),
+        *("trailer", "proxy-authorization", "proxy-connection"),
     }
 )
 HOP_BY_HOP = frozenset({"connection", "upgrade", "transfer-encoding", "content-length", "keep-alive", "date"})

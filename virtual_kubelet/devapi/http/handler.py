@@ -72,11 +72,8 @@ class Handler:
         lose = self._faults.hit(info, user.name)
         if lose == "before":
             return lost_answer()
+        request.user = user = self._authentication.impersonated(request, user, self._authorizer)
         self._authorizer.check(Attributes.of_request(user, info, request.query))
-        user = self._authentication.impersonated(request, user, self._authorizer)
-        if user is not request.user:
-            request.user = user
-            self._authorizer.check(Attributes.of_request(user, info, request.query))
         answer = self._resources.serve(request, info) if info.is_resource else self._others(request)
         return lost_answer() if lose == "after" else answer
 

@@ -25,6 +25,7 @@ from virtual_kubelet.web.messages import Request, Response, Upgrade
 
 __all__ = ["Resources"]
 
+ON_COLLECTION = frozenset({"create", "deletecollection", "list"})
 PATCHES = (patch.JSON_PATCH, patch.MERGE, patch.STRATEGIC, patch.APPLY)
 
 
@@ -45,7 +46,9 @@ class Resources:
             raise failures.unknown_path()
         if info.subresource:
             return self._serve_subresource(request, info, kind)
-        if info.verb not in kind.verbs:
+        # Objects are made in their collection, and changed under their name.
+        misplaced = info.verb != "watch" and bool(info.name) is (info.verb in ON_COLLECTION)
+        if info.verb not in kind.verbs or misplaced:
             raise failures.method_not_allowed()
         handler = self._handlers.get(kind.resource)
         if handler is not None:

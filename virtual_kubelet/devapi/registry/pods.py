@@ -106,7 +106,7 @@ class EphemeralContainersRules(UpdateRules):
     def prepare_update(self, new: JsonObject, old: JsonObject) -> None:
         """Put back all but the ephemeral containers."""
         wanted = new.get("spec", {}).get("ephemeralContainers")
-        new["spec"] = dict(old["spec"])
+        new["spec"] = {key: value for key, value in old["spec"].items() if key != "ephemeralContainers"}
         if wanted:
             new["spec"]["ephemeralContainers"] = wanted
         new["status"] = old.get("status", {})
