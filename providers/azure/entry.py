@@ -28,6 +28,7 @@ class Entry:
     changed_at: float = 0.0  # when `status` last became another
     written_at: float = -1.0  # when our last PUT was taken; -1: none by this process
     seen: bool = False  # a list or a read has shown it
+    told_by_list: bool = False  # the last list had an instance view: no single read is needed
     unlisted: bool = False  # a list that should have shown it did not
     doubtful: bool = False  # it was gone, and a list shows it again
     operation: str = ""  # where ARM tells how our last write ended

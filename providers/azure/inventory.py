@@ -261,6 +261,7 @@ class Inventory:
             return  # ours by name and not by tags: whoever changed them has taken it over
         entry.seen = True
         entry.unlisted = False
+        entry.told_by_list = statuses.has_instance_view(group)
         if entry.written_at <= began and entry.began <= began:
             self._update(entry, group, began)
 

@@ -26,8 +26,8 @@ def reading(entry: Entry, now: float) -> Reading | None:
     """Return the read of one group that is due at `now` (monotonic), or None."""
     if entry.unlisted or entry.doubtful:
         return Reading(entry.name, urgent=True, weight=2.0)
-    if entry.removing or statuses.has_instance_view(entry.body):
-        return None  # the list tells
+    if entry.removing or entry.told_by_list:
+        return None
     state = statuses.provisioning_state(entry.body)
     settled = state in {"succeeded", "failed", "canceled"}
     if entry.detail is None:
