@@ -107,12 +107,14 @@ class Passage:
 
     def __init__(self, answer: urllib3.BaseHTTPResponse) -> None:
         self._answer = answer
+        self._begun = False
         self._pieces = self._read()
 
     def __iter__(self) -> Iterator[bytes]:
         return self._pieces
 
     def _read(self) -> Iterator[bytes]:
+        self._begun = True
         try:
             while piece := self._answer.read1(PIECE):
                 yield piece
@@ -126,6 +128,8 @@ class Passage:
         """End the passage."""
         with contextlib.suppress(Exception):  # it may be closed already, and a socket may be gone
             self._answer.shutdown()
+        if not self._begun:  # a HEAD's, say: nobody will come by the end of `_read`
+            self._answer.close()
 
 
 def choose_container(pod: JsonObject, name: str) -> str:
