@@ -9,7 +9,14 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    stop_any,
+    wait_random_exponential,
+)
 from tenacity.wait import wait_base
 
 from virtual_kubelet.errors import ApiError, VirtualKubeletError
@@ -22,6 +29,7 @@ __all__ = ["Creator", "ReviewFailed", "Reviews"]
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
+PATIENCE = 10.0  # seconds for all attempts together: each holds one of the server's threads
 BETWEEN_ATTEMPTS = wait_random_exponential(multiplier=0.2, max=1.0)  # seconds, while a caller waits
 
 
@@ -32,7 +40,9 @@ class ReviewFailed(VirtualKubeletError):
 class Creator(Protocol):
     """The part of `kube.client.Client` that reviews need."""
 
-    def create(self, resource: Resource, body: JsonObject, *, limited: bool = True) -> Any:
+    def create(
+        self, resource: Resource, body: JsonObject, *, limited: bool = True, timeout: float = 30.0
+    ) -> Any:
         """POST an object and return the answer."""
 
 
@@ -79,14 +89,14 @@ class Reviews:
     def _ask(self, resource: Resource, spec: JsonObject) -> JsonObject:
         body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {}, "spec": spec}
         retrying = Retrying(
-            stop=stop_after_attempt(ATTEMPTS),
+            stop=stop_any(stop_after_attempt(ATTEMPTS), stop_after_delay(PATIENCE)),
             wait=self._wait,
             retry=retry_if_exception(lambda error: isinstance(error, ApiError) and error.retryable),
             reraise=True,
         )
         try:
             # A caller waits at the door: reviews go before the agent's own traffic.
-            answer = retrying(self._client.create, resource, body, limited=False)
+            answer = retrying(self._client.create, resource, body, limited=False, timeout=PATIENCE)
         except ApiError as error:
             raise ReviewFailed(f"{resource.kind} failed: {error}") from error
         status = answer.get("status") if isinstance(answer, dict) else None
