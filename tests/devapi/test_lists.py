@@ -49,7 +49,7 @@ def test_pages_show_one_moment(api, letters):
 
 
 def test_remaining_items_are_counted_without_selectors(api, letters):
-    meta = api.get(f"/api/v1/namespaces/default/configmaps?limit=2").json["metadata"]
+    meta = api.get("/api/v1/namespaces/default/configmaps?limit=2").json["metadata"]
     assert meta["remainingItemCount"] >= 3
 
 

@@ -132,8 +132,10 @@ def test_a_micro_time_passes():
     [
         (
             {"spec": {"containers": [{"ports": [{"containerPort": "80"}]}]}},
-            "json: cannot unmarshal string into Go struct field "
-            "ContainerPort.spec.containers.ports.containerPort of type int32",
+            (
+                "json: cannot unmarshal string into Go struct field "
+                "ContainerPort.spec.containers.ports.containerPort of type int32"
+            ),
         ),
         (
             {"spec": {"containers": {}}},

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from virtual_kubelet.devapi.storage.memory import HistoryExpired, MemoryStorage
 from virtual_kubelet.devapi.storage.record import Record
+from virtual_kubelet.runtime.threads import spawn
 
 
 def body(name, namespace="default", **fields):
@@ -135,8 +134,7 @@ def test_closing_wakes_the_reader():
     storage = MemoryStorage()
     subscription, _, _ = storage.subscribe("pods", "", None, everything)
     seen = []
-    reader = threading.Thread(target=lambda: seen.append(subscription.next(None)))
-    reader.start()
+    reader = spawn(lambda: seen.append(subscription.next(None)), name="reader")
     assert storage.close_subscriptions("pods", expired=True) == 1
     reader.join(10)
     assert seen == [None]
@@ -188,9 +186,7 @@ def test_racing_writers_lose_no_change():
                 if storage.swap("pods", old, body("a", count=old.body["count"] + 1)):
                     break
 
-    writers = [threading.Thread(target=count) for _ in range(4)]
-    for writer in writers:
-        writer.start()
+    writers = [spawn(count, name=f"writer-{number}") for number in range(4)]
     for writer in writers:
         writer.join()
     assert storage.get("pods", "default", "a").body["count"] == 800

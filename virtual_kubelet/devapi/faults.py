@@ -72,7 +72,8 @@ class Faults:
         self._storage = storage
         self._stop = StopSignal()
         self._lock = threading.Lock()
-        self._faults: list[Fault] = []  # guarded by _lock
+        self._faults: list[Fault] = []  # guarded by _lock, like _waiting
+        self._waiting = 0
 
     def fail(
         self,
@@ -142,10 +143,23 @@ class Faults:
         if fault is None:
             return ""
         if fault.delay:
-            self._stop.wait(fault.delay)
+            self._wait(fault.delay)
         if fault.error is not None:
             raise fault.error
         return fault.lose
+
+    def _wait(self, seconds: float) -> None:
+        with self._lock:
+            self._waiting += 1
+        self._stop.wait(seconds)
+        with self._lock:
+            self._waiting -= 1
+
+    @property
+    def waiting(self) -> int:
+        """How many requests are being delayed."""
+        with self._lock:
+            return self._waiting
 
     def _take(self, info: RequestInfo, user: str) -> Fault | None:
         with self._lock:
