@@ -68,7 +68,9 @@ class ProviderConfig:
     internal_ip: str = ""  # --node-ip, "" where none was given
     daemon_port: int = 10250
     cluster_domain: str = "cluster.local"
-    state_dir: str = ""  # a directory of this node's own for what must outlive the agent; "" where there is none
+    state_dir: str = (
+        ""  # a directory of this node's own for what must outlive the agent; "" where there is none
+    )
     environ: Mapping[str, str] = field(default_factory=dict)  # the process's environment variables
 
 

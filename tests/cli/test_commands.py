@@ -31,7 +31,7 @@ def environment(**variables):
 
 def run(*words, **variables):
     return subprocess.run(
-        command(*words), env=environment(**variables), capture_output=True, text=True, timeout=60
+        command(*words), env=environment(**variables), capture_output=True, text=True, timeout=60, check=False
     )
 
 
