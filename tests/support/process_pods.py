@@ -71,6 +71,13 @@ class Node:
             return {}
         return next((p["status"] for p in pods if p["metadata"]["uid"] == uid), {})
 
+    def ready(self):
+        try:
+            self.provider.get_pods()
+        except Unavailable:
+            return False
+        return True
+
     def over(self, pod):
         return self.provider._pods.get(pod["metadata"]["uid"]).state.over
 

@@ -57,16 +57,20 @@ def advance(
     alive = [(slot, item) for slot, item in _containers(pod, record) if item.running]
     for slot, item in alive:
         if item.stopping is not None:
-            late = slot.kind == SIDECAR and not forced
-            limit = max(end, item.stopping.since + MINIMUM_GRACE) if late else end
+            limit = max(end, item.stopping.since + _least(slot, forced=forced))
             advance_stop(slot, item, now, actions, wake, limit=limit)
     for slot in _to_stop(alive, everybody=now >= end):
-        message = f"Stopping container {slot.name}"
-        actions.append(StopContainer(slot.name, max(0.0, end - now), "Killing", message))
-    if alive and now < end:
+        grace = max(end - now, _least(slot, forced=forced))
+        actions.append(StopContainer(slot.name, grace, "Killing", f"Stopping container {slot.name}"))
+    if now < end and any(item.stopping is None for _, item in alive):
         wake(end)
     if not alive and not busy:
         actions.append(TearDown())
+
+
+def _least(slot: Slot, *, forced: bool) -> float:
+    """Return how long a container has at least: a sidecar is not to blame for the time that others took."""
+    return MINIMUM_GRACE if slot.kind == SIDECAR and not forced else 0.0
 
 
 def _termination(record: PodRecord) -> Termination:

@@ -14,7 +14,7 @@ __all__ = ["Tasks"]
 
 logger = logging.getLogger(__name__)
 
-IDLE_SECONDS = 0.5
+IDLE_SECONDS = 0.2
 
 
 class Tasks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
@@ -10,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.process_pods import container, make_pod, running_node
 from support.waiting import eventually
+
 from virtual_kubelet.errors import InvalidInput, NotFound
 from virtual_kubelet.provider import LogOptions
 from virtual_kubelet.providers.process.logs import LogReader, parse
 from virtual_kubelet.providers.process.supervisor.logfile import MAX_LINE, LogWriter
 from virtual_kubelet.pure import times
+from virtual_kubelet.runtime.threads import spawn
 
 
 def read(path, **options):
@@ -132,14 +133,23 @@ def test_options(rotated, options, expected):
 
 
 def test_since_is_exact(path):
-    stamps = ["2026-01-01T00:00:00.000000000Z", "2026-01-01T00:00:01.500000000Z", "2026-01-01T00:00:02.000000000Z"]
+    stamps = [
+        "2026-01-01T00:00:00.000000000Z",
+        "2026-01-01T00:00:01.500000000Z",
+        "2026-01-01T00:00:02.000000000Z",
+    ]
     path.write_text("".join(f"{stamp} stdout F {n}\n" for n, stamp in enumerate(stamps)))
     assert read(path, since=times.parse("2026-01-01T00:00:01.5Z")) == b"1\n2\n"
-    assert read(path, since=times.parse("2026-01-01T00:00:01.6Z"), timestamps=True) == f"{stamps[2]} 2\n".encode()
+    assert (
+        read(path, since=times.parse("2026-01-01T00:00:01.6Z"), timestamps=True)
+        == f"{stamps[2]} 2\n".encode()
+    )
 
 
 def test_what_is_no_entry_is_left_out(path):
-    path.write_bytes(b"rubbish\n2026-01-01T00:00:00.0Z stdout F text\n\n2026-01-01T00:00:00.0Z stdout X text\n")
+    path.write_bytes(
+        b"rubbish\n2026-01-01T00:00:00.0Z stdout F text\n\n2026-01-01T00:00:00.0Z stdout X text\n"
+    )
     assert read(path) == b"text\n"
 
 
@@ -191,8 +201,7 @@ def test_follow_shows_lines_as_they_come_and_can_be_closed(node):
     def run():
         pieces.extend(iter(reader.read, b""))
 
-    thread = threading.Thread(target=run)
-    thread.start()
+    thread = spawn(run, name="test-reader")
     reader.close()
     thread.join(5)
     assert not thread.is_alive()

@@ -99,13 +99,20 @@ def test_liveness_waits_for_startup_and_its_failure_restarts(node):
     )
     pod = node.run(make_pod(item, name="slow", restartPolicy="OnFailure", terminationGracePeriodSeconds=1))
     eventually(lambda: node.containers(pod).get("c", {}).get("restartCount") == 1)
-    kinds = {item[3].split()[0] for item in node.context.events if item[0] == "slow" and item[2] == "Unhealthy"}
+    kinds = {
+        item[3].split()[0] for item in node.context.events if item[0] == "slow" and item[2] == "Unhealthy"
+    }
     assert kinds == {"Startup"}
     node.delete(pod, 0)
 
 
 def test_a_probe_that_takes_too_long_fails(node):
-    probe = {"exec": {"command": ["sleep", "100"]}, "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 1}
+    probe = {
+        "exec": {"command": ["sleep", "100"]},
+        "periodSeconds": 1,
+        "timeoutSeconds": 1,
+        "failureThreshold": 1,
+    }
     pod = node.run(make_pod(container(readinessProbe=probe), name="hangs"))
     eventually(
         lambda: any("timed out" in item[3] for item in node.context.events if item[0] == "hangs"), timeout=15
@@ -117,7 +124,10 @@ def test_post_start_holds_back_the_next_container(node, tmp_path):
     log = tmp_path / "order"
     hook = {"postStart": {"exec": {"command": ["sh", "-c", f"sleep 0.3; echo hook >> {log}"]}}}
     pod = node.run(
-        make_pod(container(name="one", lifecycle=hook), container(f"echo two >> {log}; exec sleep 1000", name="two"))
+        make_pod(
+            container(name="one", lifecycle=hook),
+            container(f"echo two >> {log}; exec sleep 1000", name="two"),
+        )
     )
     node.wait_state(pod, "running", "two")
     eventually(lambda: log.read_text().split() == ["hook", "two"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import threading
 import time
 from pathlib import Path
 
@@ -13,8 +12,10 @@ import pytest
 from support.exec_io import FakeForward, FakeIO
 from support.process_pods import container, make_pod, running_node
 from support.waiting import eventually
+
 from virtual_kubelet.errors import NotFound, Unavailable
 from virtual_kubelet.provider import TerminalSize
+from virtual_kubelet.runtime.threads import spawn
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +42,7 @@ def in_background(call, *args):
         except Exception as error:
             result.append(error)
 
-    thread = threading.Thread(target=run)
-    thread.start()
+    thread = spawn(run, name="test-client")
     try:
         yield result
     finally:
@@ -183,9 +183,7 @@ def test_many_at_once(node, pod):
         io = FakeIO()
         results.append((execute(node, pod, ["sh", "-c", "echo hello"], io), bytes(io.out)))
 
-    threads = [threading.Thread(target=one) for _ in range(50)]
-    for thread in threads:
-        thread.start()
+    threads = [spawn(one, name="test-client") for _ in range(50)]
     for thread in threads:
         thread.join(30)
     assert results == [(0, b"hello\n")] * 50

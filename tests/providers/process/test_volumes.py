@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.process_pods import container, make_pod, running_node
 from support.waiting import eventually
+
 from virtual_kubelet.errors import InvalidInput
 
 TESTS = Path(__file__).parent.parent.parent
@@ -76,18 +77,22 @@ def test_a_mount_beside_what_the_machine_has(mounting):
     pod = mounting.run(
         make_pod(
             mounted(script, mount("/etc/hostname-for-tests"), name="c"),
-            initContainers=[mounted("echo one > /etc/hostname-for-tests/x", mount("/etc/hostname-for-tests"), name="i")],
+            initContainers=[
+                mounted("echo one > /etc/hostname-for-tests/x", mount("/etc/hostname-for-tests"), name="i")
+            ],
             volumes=[SHARED],
         )
     )
     lines = output(mounting, pod).splitlines()
     assert lines[0] == "one"
-    assert int(lines[1].removeprefix("r")) == len(os.listdir("/etc")) + 1
+    assert int(lines[1].removeprefix("r")) == len(list(Path("/etc").iterdir())) + 1
     assert not Path("/etc/hostname-for-tests").exists()
 
 
 def test_a_mount_over_what_the_machine_has(mounting):
-    pod = mounting.run(make_pod(mounted("ls -A /opt; touch /opt/mine; ls /opt", mount("/opt")), volumes=[SHARED]))
+    pod = mounting.run(
+        make_pod(mounted("ls -A /opt; touch /opt/mine; ls /opt", mount("/opt")), volumes=[SHARED])
+    )
     assert output(mounting, pod) == "mine\n"
     assert not Path("/opt/mine").exists()
 
@@ -173,7 +178,9 @@ def test_host_paths(node, tmp_path):
         {"name": "new", "hostPath": {"path": str(tmp_path / "new"), "type": "DirectoryOrCreate"}},
     ]
     pod = node.run(
-        make_pod(mounted("cat dir/file; touch new/x", mount("dir", "dir"), mount("new", "new")), volumes=volumes)
+        make_pod(
+            mounted("cat dir/file; touch new/x", mount("dir", "dir"), mount("new", "new")), volumes=volumes
+        )
     )
     assert output(node, pod) == "host\n"
     assert (tmp_path / "new" / "x").exists()
@@ -210,7 +217,9 @@ def test_absolute_paths_are_refused_by_name_where_they_cannot_be(bare):
 
 
 def test_the_service_account_volume_is_never_a_reason_to_refuse(node, bare):
-    item = mounted('echo "$VIRTUAL_KUBELET_SERVICE_ACCOUNT"; ls -d "$VIRTUAL_KUBELET_SERVICE_ACCOUNT"', TOKEN_MOUNT)
+    item = mounted(
+        'echo "$VIRTUAL_KUBELET_SERVICE_ACCOUNT"; ls -d "$VIRTUAL_KUBELET_SERVICE_ACCOUNT"', TOKEN_MOUNT
+    )
     for place in (node, bare):
         pod = place.run(make_pod(item, volumes=[TOKEN]))
         place.wait_phase(pod, "Succeeded")
@@ -251,7 +260,9 @@ with running_node({str(tmp_path / "state")!r}) as node:
     for parent in tmp_path.parents:
         if parent.stat().st_mode & 0o005 != 0o005:
             parent.chmod(parent.stat().st_mode | 0o005)
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
     if ended.returncode == 77:
         pytest.skip("this machine allows no user namespaces")
     assert ended.stdout.split() == ["user", "65534", "text", "fine"], ended.stderr

@@ -206,7 +206,16 @@ class FakeArm:
             answer["nextLink"] = f"{self.url}{GROUPS}?api-version=2023-05-01&%24skiptoken={token}"
         return 200, {}, answer
 
+    def _stop(self, name):
+        group = self.groups.find(name)
+        group.group_state = "Stopped"
+        for item in group.containers:
+            group.terminate(item["name"], exit_code=137, detail="Stopped")
+        return 204, {}, None
+
     def _container(self, method, name, rest, query, body):
+        if method == "POST" and rest == "/stop":
+            return self._stop(name)
         match = re.fullmatch(r"/containers/([^/]+)/(logs|exec|attach)", rest)
         group = self.groups.find(name)
         known = [item["name"] for item in [*group.containers, *group.init_containers]]

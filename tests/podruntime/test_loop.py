@@ -1,0 +1,124 @@
+"""Task threads and the loop of timers and sockets."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+
+import pytest
+from support.waiting import eventually
+
+from virtual_kubelet.podruntime.loop import Loop
+from virtual_kubelet.podruntime.tasks import Tasks
+from virtual_kubelet.runtime.threads import Deadline
+
+
+@pytest.fixture
+def loop():
+    loop = Loop("test-loop")
+    loop.start()
+    yield loop
+    loop.stop(Deadline(5))
+
+
+def test_timers_run_in_their_order(loop):
+    seen = []
+    loop.after(0.05, lambda: seen.append("late"))
+    loop.after(0.01, lambda: seen.append("early"))
+    loop.call(lambda: seen.append("now"))
+    eventually(lambda: seen == ["now", "early", "late"])
+
+
+def test_a_timer_can_be_taken_back(loop):
+    seen = []
+    loop.after(0.02, lambda: seen.append("wrong")).cancel()
+    loop.after(0.04, lambda: seen.append("right"))
+    eventually(lambda: seen)
+    assert seen == ["right"]
+
+
+def test_a_failing_callback_does_not_end_the_loop(loop, caplog):
+    seen = []
+    loop.call(lambda: 1 / 0)
+    loop.call(lambda: seen.append(1))
+    eventually(lambda: seen)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_sockets(loop):
+    one, two = socket.socketpair()
+    seen = []
+
+    def ready(events):
+        seen.append(one.recv(100))
+        loop.forget(one)
+
+    with one, two:
+        loop.call(lambda: loop.watch(one, selectors.EVENT_READ, ready))
+        two.send(b"hello")
+        eventually(lambda: seen == [b"hello"])
+
+
+def test_a_stopped_loop_runs_nothing_and_may_be_stopped_again():
+    loop = Loop("test-loop")
+    loop.start()
+    loop.stop(Deadline(5))
+    loop.stop(Deadline(5))
+    loop.call(lambda: 1 / 0)
+    loop.after(0, lambda: 1 / 0)
+    never = Loop("never-started")
+    never.stop(Deadline(1))
+
+
+def test_tasks_use_no_more_threads_than_allowed_and_give_them_back():
+    tasks = Tasks(3, "test-task")
+    gate = threading.Event()
+    names, lock = set(), threading.Lock()
+    done = threading.Semaphore(0)
+
+    def task():
+        with lock:
+            names.add(threading.current_thread().name)
+        gate.wait(10)
+        done.release()
+
+    for _ in range(10):
+        tasks.submit(task)
+    eventually(lambda: len(names) == 3)
+    gate.set()
+    for _ in range(10):
+        assert done.acquire(timeout=5)
+    assert len(names) == 3
+    eventually(lambda: not any(thread.name.startswith("test-task") for thread in threading.enumerate()))
+    tasks.submit(done.release)
+    assert done.acquire(timeout=5), "new work brings a new thread"
+    tasks.stop(Deadline(5))
+
+
+def test_a_failing_task_is_logged(caplog):
+    tasks = Tasks(1, "test-task")
+    done = threading.Event()
+    tasks.submit(lambda: 1 / 0)
+    tasks.submit(done.set)
+    assert done.wait(5)
+    tasks.stop(Deadline(5))
+    assert "a task failed" in caplog.text
+
+
+def test_stop_waits_for_what_runs_and_drops_what_waits():
+    tasks = Tasks(1, "test-task")
+    began, gate, seen = threading.Event(), threading.Event(), []
+
+    def slow():
+        began.set()
+        gate.wait(10)
+        seen.append("slow")
+
+    tasks.submit(slow)
+    tasks.submit(lambda: seen.append("dropped"))
+    assert began.wait(5)
+    threading.Timer(0.05, gate.set).start()
+    tasks.stop(Deadline(5))
+    tasks.submit(lambda: seen.append("too late"))
+    assert seen == ["slow"]
