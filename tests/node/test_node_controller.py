@@ -165,6 +165,41 @@ def test_rights_that_are_missing_are_done_without(plane, provider, tmp_path):
         assert host.controller.ready
 
 
+def test_a_right_that_is_taken_later_is_done_without(host, plane):
+    node = host.node()
+    node["metadata"]["labels"]["kubernetes.io/role"] = node["metadata"]["labels"]["type"] = "spoilt"
+    plane.faults.fail(403, times=1, verb="patch", resource="nodes", subresource="")
+    assert host.admin.update("/api/v1/nodes/vk", node).status == 200
+    eventually(lambda: host.node()["metadata"]["labels"]["type"] == "virtual-kubelet")
+    assert host.node()["metadata"]["labels"]["kubernetes.io/role"] == "spoilt"
+    assert host.events.reasons().count("NodeLabelsForbidden") == 1
+
+
+def test_somebody_who_registers_the_node_first_is_no_trouble(plane, provider, tmp_path):
+    with NodeHost(plane, provider, tmp_path) as host:
+        host.wait_ready()
+        host.stop()
+        theirs = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "vk", "labels": {"theirs": "1"}}}
+        assert host.admin.delete("/api/v1/nodes/vk").status == 200
+        host.start()
+        host.stop()
+        host.admin.delete("/api/v1/nodes/vk")
+        assert host.admin.create("/api/v1/nodes", theirs).status == 201
+        host.start()
+        host.wait_ready()
+        labels = host.node()["metadata"]["labels"]
+        assert (labels["theirs"], labels["type"]) == ("1", "virtual-kubelet")
+        assert host.node()["spec"]["taints"] == [TAINT]
+
+
+def test_a_node_that_appears_while_we_register_it(plane, provider, tmp_path):
+    plane.faults.lose(verb="create", resource="nodes", done=True)
+    with NodeHost(plane, provider, tmp_path) as host:
+        for _ in range(3):
+            host.step(10)
+        host.wait_ready()
+
+
 def test_a_stopped_agent_leaves_the_node_as_it_is(plane, provider, tmp_path):
     with NodeHost(plane, provider, tmp_path) as host:
         host.wait_ready()

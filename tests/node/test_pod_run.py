@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from support.podnode import PodNode
+from support.provider import PushingProvider
 from support.waiting import eventually
 
 from virtual_kubelet.errors import InvalidInput, NotSupported, ProviderError
+from virtual_kubelet.runtime.threads import Deadline
 
 
 def conditions(pod):
@@ -127,3 +130,45 @@ def test_a_pod_that_was_replaced_gets_no_status_of_the_old_one(running, provider
     plane.faults.drop_watches("pods")
     provider.set_status("web", {"phase": "Running", "podIP": "10.1.0.5"})
     eventually(lambda: running.get()["status"].get("podIP") == "10.1.0.5")
+
+
+def test_a_pod_whose_name_belongs_to_another_gets_no_status(node, provider, plane):
+    """The store is behind: the patch carries the old UID, which the API server refuses."""
+    old = node.apply()
+    node.wait_phase("Running")
+    node.settled()
+    node.informer.stop(Deadline(5))
+    node.delete(grace=0)
+    new = node.apply()
+    provider.set_status("web", {"phase": "Running", "podIP": "10.1.0.5"})
+    refused = 'virtual_kubelet_pod_status_patches_total{result="conflict"} 1.0'
+    eventually(lambda: refused in node.metrics.render().decode())
+    held = node.get()
+    assert held["metadata"]["uid"] == new["metadata"]["uid"] != old["metadata"]["uid"]
+    assert "podIP" not in held["status"]
+
+
+def test_a_provider_that_only_says_ask_me_is_asked(plane, tmp_path):
+    provider = PushingProvider()
+    with PodNode(plane, provider, tmp_path, sync_period=60) as node:
+        pod = node.apply()
+        node.wait_phase("Running")
+        with provider.lock:
+            (held,) = provider.pods.values()
+            held["status"] = {"phase": "Running", "podIP": "10.1.0.5"}
+        provider.callback("default", "web", pod["metadata"]["uid"], None)
+        eventually(lambda: node.get()["status"].get("podIP") == "10.1.0.5")
+
+
+def test_a_server_that_drops_part_of_a_status_is_not_asked_for_ever(node, provider, plane):
+    node.apply()
+    node.wait_phase("Running")
+    provider.set_status("web", {"phase": "Running", "notAField": "x"})
+    node.settled()
+    with node.writes() as writes:
+        for number in range(3):
+            provider.set_status("web", {"phase": "Running", "notAField": "x", "podIP": f"10.1.0.{number}"})
+            eventually(lambda: node.get()["status"].get("podIP") == f"10.1.0.{number}")  # noqa: B023
+        for name in node.informer.store.keys():  # noqa: SIM118
+            node.pods.look_at(name)
+    assert len(writes) == 3

@@ -51,7 +51,7 @@ class NodeWriter:
 
     def bring(self, current: Node, wanted: Node) -> Node:
         """Patch labels, annotations and spec where they differ; return the node as it is then."""
-        current = self._bring_metadata(current, self._allowed(wanted))
+        current = self._bring_metadata(current, wanted)
         return self._bring_spec(current, wanted)
 
     def report(self, current: Node, wanted: Node, *, heartbeat: bool) -> Node | None:
@@ -75,7 +75,7 @@ class NodeWriter:
         return cast("Node", self._client.create(NODES, body, limited=False, timeout=TIMEOUT))
 
     def _bring_metadata(self, current: Node, wanted: Node) -> Node:
-        patch = node_object.metadata_patch(current, wanted)
+        patch = node_object.metadata_patch(current, self._allowed(wanted, current))
         if patch is None:
             return current
         try:
@@ -83,7 +83,7 @@ class NodeWriter:
         except ApiForbidden as error:
             if not self._give_up("NodeLabelsForbidden", wanted, error, labels=True):
                 return current
-        return self._bring_metadata(current, self._allowed(wanted))
+        return self._bring_metadata(current, wanted)
 
     def _bring_spec(self, current: Node, wanted: Node) -> Node:
         if "spec" in self._refused:
@@ -109,13 +109,18 @@ class NodeWriter:
         )
         return cast("Node", answer)
 
-    def _allowed(self, wanted: Node) -> Node:
-        """Return `wanted` without labels that we were told not to set."""
+    def _allowed(self, wanted: Node, current: Node | None = None) -> Node:
+        """Return `wanted` with those labels that we were told not to touch as they are now."""
         if "labels" not in self._refused:
             return wanted
-        labels = wanted["metadata"].get("labels") or {}
-        kept = {name: value for name, value in labels.items() if not node_object.forbidden_label(name)}
-        return {**wanted, "metadata": {**wanted["metadata"], "labels": kept}}
+        held = (current["metadata"].get("labels") if current else None) or {}
+        labels = {}
+        for name, value in (wanted["metadata"].get("labels") or {}).items():
+            if not node_object.forbidden_label(name):
+                labels[name] = value
+            elif name in held:
+                labels[name] = held[name]
+        return {**wanted, "metadata": {**wanted["metadata"], "labels": labels}}
 
     def _give_up(self, reason: str, node: Node, error: ApiForbidden, *, labels: bool = False) -> bool:
         """Go on without what our identity may not do; return False when that was known already."""

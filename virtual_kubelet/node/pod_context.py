@@ -101,7 +101,8 @@ class NodePodContext:
 
     def secret_names(self, pod: Pod, container: Container) -> frozenset[str]:
         """Return the names of those variables whose value came from a Secret."""
-        return self._resolve(pod, container, []).secrets
+        # With an address, whichever: what waits for one may hold a secret as well.
+        return self._resolve(pod, container, ["0.0.0.0"]).secrets
 
     def files(self, pod: Pod, volume: JsonObject) -> Mapping[str, VolumeFile]:
         """Return what a configMap, secret, projected or downwardAPI volume holds, by relative path."""

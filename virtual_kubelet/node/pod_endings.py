@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_GRACE = 30  # seconds, the API's own default
 MARGIN = 10.0  # seconds beyond the grace period for the backend to do what it was told
+REMINDER_INTERVAL = 60.0  # seconds between reminders to a provider that does not end a pod
 POLL = Backoff(initial=0.2, maximum=2.0)
 POLL_PUSHING = Backoff(initial=1.0, maximum=10.0)  # in case a pushed word got lost
 
@@ -90,10 +91,16 @@ class PodEndings:
             ending = self._tell(pod, grace)
         return self._look(pod, ending)
 
-    def insist(self, pod: Pod) -> Progress:
-        """Tell the provider once more, now without grace."""
-        self.forget(pod["metadata"]["uid"])
-        return self.end(pod, 0)
+    def press(self, pod: Pod, grace: int) -> Progress:
+        """Do as `end`, and remind the provider, without grace, as long as the pod runs after its time."""
+        progress = self.end(pod, grace)
+        if not progress.overdue:
+            return progress
+        with self._lock:
+            ending = self._endings[pod["metadata"]["uid"]]
+        if ending.grace == 0 and self._clock.monotonic() - ending.began < REMINDER_INTERVAL:
+            return progress
+        return self._look(pod, self._tell(pod, 0))
 
     def _tell(self, pod: Pod, grace: int) -> _Ending:
         metadata = pod["metadata"]
@@ -122,12 +129,14 @@ class PodEndings:
             return Progress(gone=True, overdue=False, delay=0.0)
         now = self._clock.monotonic()
         deadline = ending.began + ending.grace + MARGIN
-        if now >= min(ending.next_ask, deadline):
+        # The deadline is a reason to ask once more, before anything is done because of it.
+        if now >= ending.next_ask or deadline <= now < deadline + POLL.initial:
             self._ask(pod, ending)
             if self._is_gone(pod, ending):
                 return Progress(gone=True, overdue=False, delay=0.0)
-        delay = max(0.0, min(ending.next_ask, deadline) - now)
-        return Progress(gone=False, overdue=now >= deadline, delay=delay)
+        overdue = now >= deadline
+        due = ending.next_ask if overdue else min(ending.next_ask, deadline)
+        return Progress(gone=False, overdue=overdue, delay=max(0.0, due - now))
 
     def _ask(self, pod: Pod, ending: _Ending) -> None:
         metadata = pod["metadata"]

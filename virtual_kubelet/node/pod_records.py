@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from virtual_kubelet.objects import Pod, pod_key
+from virtual_kubelet.objects import Pod, PodStatus, pod_key
 from virtual_kubelet.pure.pod_diff import Changeable
 
 __all__ = ["PodRecords", "Record"]
@@ -25,9 +25,9 @@ class Record:
     settled: str = ""
     """The resourceVersion of the API server's pod about which there was nothing left to say."""
 
-    sent: int = 0
-    """The fingerprint of the last status patch, and the resourceVersion that came of it: a server may not take
-    all of a patch, and must not be sent the rest for ever."""
+    sent: PodStatus | None = None
+    """The report that was last written, and the resourceVersion that came of it: a server may not take all of a
+    patch (fields that it does not know), and must not be sent the rest for ever."""
     sent_gave: str = ""
 
     rejected: int = 0

@@ -24,7 +24,6 @@ __all__ = ["PodRemoval"]
 
 logger = logging.getLogger(__name__)
 
-INSIST_INTERVAL = 60.0  # seconds between reminders to a provider that does not end a pod
 STALE_STORE_DELAY = 1.0  # seconds to wait for a watch that is behind
 
 
@@ -69,9 +68,7 @@ class PodRemoval:
 
     def stop(self, look: Look) -> float | None:
         """End a pod that is over in the API and still runs in the provider."""
-        progress = self._endings.end(look.pod, _grace(look.pod))
-        if progress.overdue:
-            progress = self._endings.insist(look.pod)
+        progress = self._endings.press(look.pod, _grace(look.pod))
         return None if progress.gone else progress.delay
 
     def sweep(self, key: str, strangers: Mapping[str, Sighting], pod: Pod | None) -> float | None:
@@ -101,12 +98,7 @@ class PodRemoval:
             grace = orphan.get("spec", {}).get("terminationGracePeriodSeconds", DEFAULT_GRACE)
         if not self._endings.told(uid):
             logger.info("%s: ending pod %s, which the API server does not have", key, uid)
-        progress = self._endings.end(orphan, grace)
-        if progress.overdue:
-            progress = self._endings.insist(orphan)
-            if progress.overdue or not progress.gone:
-                return Progress(gone=False, overdue=True, delay=INSIST_INTERVAL)
-        return progress
+        return self._endings.press(orphan, grace)
 
     def _fetch(self, sighting: Sighting) -> Pod:
         """Return the provider's own pod; the name and UID alone where it does not show it."""

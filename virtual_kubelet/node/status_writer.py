@@ -61,7 +61,7 @@ class StatusWriter:
         """
         version = pod["metadata"].get("resourceVersion", "")
         patch = status_patch(pod, self._complete(pod, reported))
-        if patch is None or self._is_idle(patch, version, record):
+        if patch is None or _is_idle(patch, reported, version, record):
             record.settled = version
             return
         metadata = pod["metadata"]
@@ -74,24 +74,19 @@ class StatusWriter:
         except ApiConflict:
             self._count("conflict")  # another pod has the name: the watch will say so
         except ApiInvalid as error:
+            if _is_about_uid(error):
+                self._count("conflict")
+                return
             record.rejected = _fingerprint(patch)
             record.settled = version
             self._count("invalid")
             logger.warning("%s: the API server refuses the status: %s", pod_key(pod), error)
             self._event(pod, "Warning", "FailedStatusUpdate", f"The API server refuses the status: {error}")
         else:
-            record.sent = _fingerprint(patch)
+            record.sent = reported
             record.settled = record.sent_gave = answer["metadata"].get("resourceVersion", "")
             self._count("ok")
             self._take_in(pod, answer, record)
-
-    @staticmethod
-    def _is_idle(patch: JsonObject, version: str, record: Record) -> bool:
-        """Tell whether the API server is known to refuse the patch, or to drop what it says."""
-        if not record.rejected and record.sent_gave != version:
-            return False
-        fingerprint = _fingerprint(patch)
-        return fingerprint == record.rejected or (fingerprint == record.sent and version == record.sent_gave)
 
     def _take_in(self, pod: Pod, answer: JsonObject, record: Record) -> None:
         self._observe_start(pod, answer["status"])
@@ -114,6 +109,18 @@ class StatusWriter:
 
     def _count(self, result: str) -> None:
         self._metrics.status_patches.labels(result).inc()
+
+
+def _is_idle(patch: JsonObject, reported: PodStatus, version: str, record: Record) -> bool:
+    """Tell whether the API server is known to refuse the patch, or to have dropped just that of the last one."""
+    if record.sent is reported and record.sent_gave == version:
+        return True
+    return bool(record.rejected) and record.rejected == _fingerprint(patch)
+
+
+def _is_about_uid(error: ApiInvalid) -> bool:
+    """Tell whether the name belongs to another pod by now: some servers say 422 for that, others 409."""
+    return any(cause.get("field") == "metadata.uid" for cause in error.details.get("causes") or ())
 
 
 def _fingerprint(patch: JsonObject) -> int:

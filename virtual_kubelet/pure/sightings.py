@@ -93,10 +93,12 @@ class Sightings:
         if before is None and self._absent.get(uid, 0) > order:
             return False
         status = pod.get("status", {})
-        known = before is not None and before.told
+        same = before is not None and before.status == status
+        if before is not None and same:
+            status = before.status  # readers know it by identity; the new one can go
         whole = pod if before is None else before.whole
         self._put(key, Sighting(metadata, status, order, whole=whole))
-        return not (known and before is not None and before.status == status)
+        return not (same and before is not None and before.told)
 
     def hear(self, namespace: str, name: str, uid: str, status: PodStatus) -> bool:
         """Take in a status that the provider pushed; return whether that was news."""
@@ -106,8 +108,10 @@ class Sightings:
             metadata: ObjectMeta = {"namespace": namespace, "name": name, "uid": uid}
             self._put(key, Sighting(metadata, status, order))
             return True
-        self._put(key, Sighting(before.metadata, status, order, whole=before.whole))
-        return not (before.told and before.status == status)
+        same = before.status == status
+        kept = before.status if same else status
+        self._put(key, Sighting(before.metadata, kept, order, whole=before.whole))
+        return not (same and before.told)
 
     def wrote(self, pod: Pod, now: float) -> None:
         """Take note that we have just begun `pod`, or changed it: what was asked before is out of date."""
