@@ -3,6 +3,7 @@ from __future__ import annotations
 import queue
 import socket
 import threading
+import time
 
 import pytest
 from support.waiting import eventually
@@ -534,6 +535,33 @@ def test_stop_cuts_endless_streams_at_once():
         assert watch.closed.is_set()
         assert run_ended.is_set()
         assert not read_all(one).endswith(b"0\r\n\r\n")
+
+
+def test_a_body_that_cannot_be_closed_keeps_nobody_else_open(caplog):
+    stuck, good, release = Pieces(), Pieces(), threading.Event()
+    closing = stuck.close
+
+    def hang():
+        release.wait(20)
+        closing()
+
+    stuck.close = hang
+
+    def handler(request):
+        return Response(200, stuck if request.path == "/stuck" else good)
+
+    with serving(handler) as server, connected(server.port) as one, connected(server.port) as two:
+        for sock, path in ((one, b"/stuck"), (two, b"/good")):
+            sock.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            read_until(sock, b"\r\n\r\n")
+        begin = time.monotonic()
+        server.stop(Deadline(0.3))
+        assert time.monotonic() - begin < 5
+        assert good.closed.is_set()
+        for sock in (one, two):
+            assert not read_all(sock).endswith(b"0\r\n\r\n")
+        assert "threads that did not end in time" in caplog.text
+        release.set()
 
 
 def test_stop_waits_for_an_answer_in_pieces_that_has_an_end():

@@ -54,8 +54,12 @@ class Connection:
         self._head_bytes = 0
         self._delivery: Delivery | None = None  # the request at work; set by the worker's thread
 
+    def hang_up(self) -> None:
+        """End it; from any thread, and at once. Whoever uses it notices."""
+        self._transport.close()
+
     def close(self) -> None:
-        """End it at once; from any thread."""
+        """End it, and the pieces that are being sent, from any thread; closing those is foreign code."""
         self._transport.close()
         delivery = self._delivery
         if delivery is not None:

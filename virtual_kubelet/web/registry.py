@@ -31,7 +31,10 @@ class Member(Protocol):
     """What the registry knows of a connection."""
 
     def close(self) -> None:
-        """End it; from any thread."""
+        """End it, with the answer that it is sent: runs foreign code."""
+
+    def hang_up(self) -> None:
+        """End it; from any thread, and at once."""
 
 
 class Registry:
@@ -62,7 +65,7 @@ class Registry:
                 self._drop(victim)
             self._put(member, Phase.PENDING)
         if victim is not None:
-            victim.close()
+            victim.hang_up()
         return True
 
     def make_room(self) -> bool:
@@ -72,7 +75,7 @@ class Registry:
             if victim is None:
                 return False
             self._drop(victim)
-        victim.close()
+        victim.hang_up()
         return True
 
     def move(self, member: Member, phase: Phase) -> bool:
@@ -116,13 +119,11 @@ class Registry:
     # ------------------------------------------------------------------------------------------------------
     # The end
 
-    def begin_closing(self) -> None:
-        """Admit nobody any more; close what waits for requests, and endless streams."""
+    def begin_closing(self) -> list[Member]:
+        """Admit nobody any more; return what has no end of its own: those without a request, endless streams."""
         with self._changed:
             self._closing = True
-            over = [*self._phases[Phase.PENDING], *self._phases[Phase.IDLE], *self._endless]
-        for member in over:
-            member.close()
+            return [*self._phases[Phase.PENDING], *self._phases[Phase.IDLE], *self._endless]
 
     def wait_done(self, deadline: Deadline) -> bool:
         """Wait until no request is at work and no stream left; False: the time is over."""
@@ -133,14 +134,13 @@ class Registry:
         with self._changed:
             return self._changed.wait_for(done, deadline.remaining())
 
-    def close_all(self) -> None:
-        """Close and forget whatever is left."""
+    def forget_all(self) -> list[Member]:
+        """Forget and return whatever is left."""
         with self._changed:
             left = list(self._where)
             for member in left:
                 self._drop(member)
-        for member in left:
-            member.close()
+            return left
 
     # ------------------------------------------------------------------------------------------------------
     # With the lock held

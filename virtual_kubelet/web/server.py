@@ -16,14 +16,14 @@ import threading
 from virtual_kubelet.errors import ConfigError
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.metrics import Metrics
-from virtual_kubelet.runtime.threads import Deadline
+from virtual_kubelet.runtime.threads import Deadline, join_all, spawn
 from virtual_kubelet.web.accounting import Accounting
 from virtual_kubelet.web.connection import Connection
 from virtual_kubelet.web.limits import DEFAULT, Limits
 from virtual_kubelet.web.messages import Handler
 from virtual_kubelet.web.poller import Outcome, Poller
 from virtual_kubelet.web.pool import Pool
-from virtual_kubelet.web.registry import Phase, Registry
+from virtual_kubelet.web.registry import Member, Phase, Registry
 from virtual_kubelet.web.shared import Shared, TlsSource
 
 __all__ = ["Server"]
@@ -115,18 +115,29 @@ class Server:
             listener, self._listener = self._listener, None
         if listener is not None:
             listener.close()
-        self._registry.begin_closing()
+        for connection in self._registry.begin_closing():
+            connection.hang_up()
+            self._shared.workers.submit(connection.close)
         # A tenth is kept for those whose sockets have to be shut down.
         if not self._registry.wait_done(Deadline(deadline.remaining() * 0.9)):
             logger.warning("%s: requests are still at work; their connections are closed", self._name)
-        self._registry.close_all()
+        self._close_all(deadline)
         self._shared.workers.stop()
         self._shared.intake.stop()
         # The workers last: only they may be late.
         self._shared.poller.stop(deadline)
         self._shared.intake.join(deadline)
         self._shared.workers.join(deadline)
-        self._registry.close_all()
+        self._close_all(deadline)
+
+    def _close_all(self, deadline: Deadline) -> None:
+        left = self._registry.forget_all()
+        for connection in left:
+            connection.hang_up()
+        if left:
+            # A daemon: closing the pieces of an answer is foreign code, which may hang.
+            closer = spawn(_close, left, name=f"{self._name}-closer", daemon=True)
+            join_all([closer], deadline)
 
     # ------------------------------------------------------------------------------------------------------
     # On the poller's thread
@@ -166,6 +177,11 @@ class Server:
             connection.close()
         elif not self._shared.intake.submit(connection.advance):
             connection.close()
+
+
+def _close(connections: list[Member]) -> None:
+    for connection in connections:
+        connection.close()
 
 
 class _Listener:
