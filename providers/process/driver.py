@@ -78,12 +78,17 @@ class ProcessDriver:
         self._client.stop(deadline)
 
     def purge(self) -> None:
-        """End every container and the supervisor."""
-        with contextlib.suppress(ProviderError):
-            if self._client.connected or self._client.has_records():
-                self._client.call("shutdown", force=True, timeout=PURGE_TIMEOUT)
+        """End every container and the supervisor; also after `close`, so over a connection of its own."""
         self._client.stop(Deadline(PURGE_TIMEOUT))
-        shutil.rmtree(self._config.state / "supervisor", ignore_errors=True)
+        directory = self._config.state / "supervisor"
+        client = SupervisorClient(directory, on_container=lambda _message: None, on_connect=lambda: None)
+        client.start()
+        try:
+            if client.has_records():
+                client.call("shutdown", force=True, timeout=PURGE_TIMEOUT)
+        finally:
+            client.stop(Deadline(PURGE_TIMEOUT))
+        shutil.rmtree(directory, ignore_errors=True)
 
     def ping(self) -> None:
         """Return when the supervisor answers, or when none is needed."""

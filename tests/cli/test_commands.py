@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -214,3 +215,23 @@ def test_dev_writes_a_kubeconfig_and_ends_with_ctrl_c(tmp_path):
         process.wait()
     assert process.returncode == 0
     assert "stopping" in said
+
+
+def test_dev_leaves_no_process_behind():
+    result = run("dev", "--provider", "process", "--apply", str(HELLO), "--once")
+    assert result.returncode == 0, result.stderr
+    assert "Hello from pod hello on node virtual-kubelet" in result.stdout
+    directory = re.search(r"KUBECONFIG=(\S+)/kubeconfig", result.stdout)[1]
+    assert not Path(directory).exists()
+    eventually(lambda: not processes_naming(directory), message=f"processes of {directory} live on")
+
+
+def processes_naming(directory):
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and directory in (entry / "cmdline").read_text():
+                found.append(entry.name)
+        except OSError:
+            continue
+    return found

@@ -10,6 +10,7 @@ It listens on loopback only, needs no root, and leaves nothing behind.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -99,18 +100,19 @@ class DevCluster:
             raise
 
     def stop(self) -> None:
-        """Stop everything; may be called again."""
+        """Stop everything; may be called again. One part's failure keeps no other part alive."""
         deadline = Deadline(self._stop_timeout)
-        if self._agent is not None:
-            self._agent.stop(deadline.remaining())
         provider: object = self._provider
-        if self._purge and isinstance(provider, Purging):
-            provider.purge()
-        if self._client is not None:
-            self._client.close()
-        self.control_plane.stop(deadline)
-        if self._directory:
-            shutil.rmtree(self._directory, ignore_errors=True)
+        with contextlib.ExitStack() as last_first:
+            if self._directory:
+                last_first.callback(shutil.rmtree, self._directory, ignore_errors=True)
+            last_first.callback(self.control_plane.stop, deadline)
+            if self._client is not None:
+                last_first.callback(self._client.close)
+            if self._purge and isinstance(provider, Purging):
+                last_first.callback(provider.purge)
+            if self._agent is not None:
+                last_first.callback(self._agent.stop, deadline.remaining())
 
     def __enter__(self) -> DevCluster:
         """Start it."""
