@@ -175,6 +175,9 @@ def test_there_is_always_a_limit(make, clock, qps):
     assert len(server.calls) == 3
     clock.advance(0.02)
     calls(server, 4)
+    clock.block_until(1)
+    clock.advance(1)
+    calls(server, 5)
 
 
 def test_too_many_about_one_object_are_left_out(make, metrics):

@@ -142,10 +142,8 @@ def test_close_wakes_a_blocked_reader(watch, tmp_path, tls):
     seen = []
     reader = spawn(lambda: seen.extend(stream), name="reader")
     eventually(lambda: stream._bytes._reading)
-    began = time.monotonic()
     stream.close()
     reader.join(10)
-    assert time.monotonic() - began < 2
     assert not reader.is_alive()
     stream.close()
 

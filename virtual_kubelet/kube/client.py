@@ -20,6 +20,7 @@ from virtual_kubelet import codec
 from virtual_kubelet.errors import ApiUnavailable
 from virtual_kubelet.kube.config import ApiAccess
 from virtual_kubelet.kube.failures import NONSENSE, from_answer, no_answer, retry_after
+from virtual_kubelet.kube.request_meter import RequestMeter
 from virtual_kubelet.kube.resources import Resource
 from virtual_kubelet.kube.transport import Transport
 from virtual_kubelet.kube.watch import ByteStream, Watch
@@ -96,7 +97,7 @@ class Client:
         self._transport = Transport(access, pool_size=pool_size, clock=clock)
         self._bucket_lock = threading.Lock()
         self._bucket = TokenBucket(qps, max(1, burst)) if qps > 0 else None  # under its lock
-        self._meter = _Meter(metrics or Metrics(), self._transport.host)
+        self._meter = RequestMeter(metrics or Metrics(), self._transport.host)
 
     @property
     def server(self) -> str:
@@ -360,31 +361,6 @@ class Client:
                 self._bucket.give_back()
             raise ApiUnavailable("the agent is stopping")
         self._meter.waited(method, pause)
-
-
-class _Meter:
-    """Counts requests; keeps the labelled children, which are costly to look up."""
-
-    def __init__(self, metrics: Metrics, host: str) -> None:
-        self._metrics = metrics
-        self._host = host
-        # Without a lock: two threads may look the same child up at once, and get the same one.
-        self._counters: dict[tuple[str, str], Any] = {}
-        self._durations: dict[str, Any] = {}
-
-    def count(self, method: str, code: str, seconds: float) -> None:
-        counter = self._counters.get((method, code))
-        if counter is None:
-            counter = self._metrics.requests.labels(code, method, self._host)
-            self._counters[method, code] = counter
-        counter.inc()
-        duration = self._durations.get(method)
-        if duration is None:
-            duration = self._durations[method] = self._metrics.request_duration.labels(method, self._host)
-        duration.observe(seconds)
-
-    def waited(self, method: str, seconds: float) -> None:
-        self._metrics.limiter_duration.labels(method, self._host).observe(seconds)
 
 
 def _is_stale(error: ProtocolError) -> bool:
