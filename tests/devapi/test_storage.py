@@ -156,7 +156,7 @@ def test_a_reader_that_falls_behind_is_cut_off():
 def test_followers_see_several_buckets_from_the_beginning():
     storage = MemoryStorage()
     put(storage, "a")
-    follower = storage.follow(["pods", "nodes"])
+    follower = storage.follow(["pods", "nodes"], everything)
     storage.create("nodes", "", "n", body("n"))
     storage.close_subscriptions()  # those of clients
     changes = [follower.next(0) for _ in range(2)]

@@ -8,6 +8,7 @@ from virtual_kubelet.devapi import failures
 from virtual_kubelet.devapi.cluster import Admission, Cluster
 from virtual_kubelet.devapi.node_restriction import restrict_create
 from virtual_kubelet.devapi.registry.kinds import Kind
+from virtual_kubelet.devapi.registry.metadata import ALPHABET
 from virtual_kubelet.devapi.registry.pod_defaults import containers_of
 from virtual_kubelet.devapi.service_addresses import service_address
 from virtual_kubelet.devapi.verbs.options import WriteOptions
@@ -119,7 +120,7 @@ def _mount_token(cluster: Cluster, spec: JsonObject) -> None:
     volumes = spec.get("volumes") or []
     name = next((v["name"] for v in volumes if v.get("name", "").startswith("kube-api-access-")), "")
     needed = False
-    chosen = name or "kube-api-access-" + "".join(cluster.random.choices("bcdfghjklmnpqrstvwxz2456789", k=5))
+    chosen = name or "kube-api-access-" + "".join(cluster.random.choices(ALPHABET, k=5))
     for _, container in containers_of(spec, ephemeral=False):
         mounts = container.setdefault("volumeMounts", [])
         if any(mount.get("mountPath") == TOKEN_DIRECTORY for mount in mounts):

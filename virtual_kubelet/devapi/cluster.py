@@ -31,7 +31,9 @@ class Cluster:
     storage: MemoryStorage
     kinds: Kinds
     clock: Clock
-    random: random.Random = field(default_factory=random.SystemRandom)
+    random: random.Random = field(default_factory=random.Random)
+    """For names and UIDs. Not the system's: each call there gives up the interpreter lock, and under load it takes
+    milliseconds to get it back. Keys and tokens are made with `secrets`."""
     admission: tuple[Admission, ...] = ()
     update_admission: tuple[UpdateAdmission, ...] = ()
     mount_tokens: bool = True

@@ -146,10 +146,9 @@ class ControlPlane:
         self._port = self._server.port  # the next start listens on the same one
         publish(self.cluster, self._address, self._port)
         self.faults.resume()
-        self._followers = [
-            Follower(self.cluster, controller, f"devapi-{type(controller).__name__}")
-            for controller in self._controllers()
-        ]
+        self._followers = [Follower(self.cluster, "devapi-controllers", self._controllers())]
+        if self._schedule:
+            self._followers.append(Follower(self.cluster, "devapi-binder", [Binder(self.cluster)]))
         for follower in self._followers:
             follower.start()
 
@@ -233,7 +232,7 @@ class ControlPlane:
         )
 
     def _controllers(self) -> list[Controller]:
-        controllers: list[Controller] = [
+        return [
             NamespaceController(self.cluster),
             NodeLifecycle(self.cluster),
             TaintEviction(self.cluster),
@@ -242,4 +241,3 @@ class ControlPlane:
             EventExpiry(self.cluster),
             Signer(self.cluster, self._keys.authority, approve=self._approve),
         ]
-        return [*controllers, Binder(self.cluster)] if self._schedule else controllers

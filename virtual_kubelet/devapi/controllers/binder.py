@@ -55,7 +55,7 @@ class Binder:
     """Binds pods whose schedulerName is default-scheduler."""
 
     buckets: Sequence[str] = ("nodes", "pods")
-    period = 60.0
+    period = 1.0
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -65,6 +65,15 @@ class Binder:
         """Pods to look at, in the order of their coming."""
         self._waiting: dict[Key, None] = {}
         """Pods that fit nowhere: looked at again when room or nodes come."""
+
+    def urgent(self, change: Change) -> bool:
+        """Look at once at pods that wait, and at what makes room."""
+        return (
+            change.bucket == "nodes"
+            or change.deleted
+            or not change.record.body["spec"].get("nodeName")
+            or change.record.body.get("status", {}).get("phase") in FINISHED
+        )
 
     def see(self, change: Change) -> None:
         """Take note of nodes, and of pods that wait or take up room."""

@@ -32,6 +32,10 @@ class TaintEviction:
         self._cluster = cluster
         self._tainted: dict[str, list[JsonObject]] = {}
 
+    def urgent(self, change: Change) -> bool:
+        """Taints matter at once."""
+        return True
+
     def see(self, change: Change) -> None:
         """Take note of NoExecute taints."""
         taints = [] if change.deleted else no_execute(change.record.body)

@@ -1,4 +1,8 @@
-"""The form of every controller here: a thread that follows some buckets and looks up now and then."""
+"""The form of every controller here: it sees changes, and acts after them and after a while.
+
+One thread runs several. Most changes are no hurry (a lease is renewed, a bound pod runs): they are only queued, and
+the thread takes them in when it next has something to do, so that writers do not wake it each time.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,9 @@ class Controller(Protocol):
     period: float
     """Seconds after which it acts although nothing changed."""
 
+    def urgent(self, change: Change) -> bool:
+        """Tell whether to act at once; called by the writer, so it only looks."""
+
     def see(self, change: Change) -> None:
         """Take note of a change; what was there before comes first, as creations."""
 
@@ -35,18 +42,23 @@ class Controller(Protocol):
 
 
 class Follower:
-    """Runs a controller; a service."""
+    """Runs controllers; a service."""
 
-    def __init__(self, cluster: Cluster, controller: Controller, name: str) -> None:
+    def __init__(self, cluster: Cluster, name: str, controllers: Sequence[Controller]) -> None:
         self._cluster = cluster
-        self._controller = controller
         self._name = name
+        self._controllers = controllers
+        self._interested: dict[str, list[Controller]] = {}
+        for controller in controllers:
+            for bucket in controller.buckets:
+                self._interested.setdefault(bucket, []).append(controller)
+        self._due = dict.fromkeys(controllers, 0.0)  # of the thread alone
         self._subscription: Subscription | None = None
         self._thread: Thread | None = None
 
     def start(self) -> None:
         """Begin to follow."""
-        self._subscription = self._cluster.storage.follow(self._controller.buckets)
+        self._subscription = self._cluster.storage.follow(self._interested, self._urgent)
         self._thread = spawn(self._run, self._subscription, name=self._name)
 
     def stop(self, deadline: Deadline) -> None:
@@ -56,25 +68,38 @@ class Follower:
             join_all([self._thread], deadline)
             self._subscription = self._thread = None
 
+    def _urgent(self, change: Change) -> bool:
+        return any(controller.urgent(change) for controller in self._interested[change.bucket])
+
     def _run(self, subscription: Subscription) -> None:
+        clock = self._cluster.clock
         while True:
-            change = subscription.next(self._controller.period)
+            change = subscription.next(max(min(self._due.values()) - clock.monotonic(), 0.0))
             if subscription.closed:
                 return
-            for _ in range(CROWD):
-                if change is None:
-                    break
-                self._controller.see(change)
-                change = subscription.next(0)
-            if change is not None:
-                self._controller.see(change)
-            self._act()
+            touched = self._take_in(subscription, change)
+            now = clock.monotonic()
+            for controller, due in self._due.items():
+                if controller in touched or now >= due:
+                    self._due[controller] = now + controller.period
+                    self._act(controller)
 
-    def _act(self) -> None:
+    def _take_in(self, subscription: Subscription, change: Change | None) -> set[Controller]:
+        touched: set[Controller] = set()
+        taken = 0
+        while change is not None:
+            for controller in self._interested[change.bucket]:
+                controller.see(change)
+                touched.add(controller)
+            taken += 1
+            change = subscription.next(0) if taken < CROWD else None
+        return touched
+
+    def _act(self, controller: Controller) -> None:
         try:
-            self._controller.act()
+            controller.act()
         except ApiError as error:
             # Somebody changed or removed an object under our hands; the next look sees it.
             logger.debug("%s: %s", self._name, error)
         except Exception:
-            logger.exception("%s failed", self._name)
+            logger.exception("%s failed", type(controller).__name__)

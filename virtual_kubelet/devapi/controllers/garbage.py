@@ -32,6 +32,10 @@ class PodCollector:
         self._nodes: set[str] = set()
         self._missing: dict[str, float] = {}
 
+    def urgent(self, change: Change) -> bool:
+        """Nothing here is a hurry."""
+        return False
+
     def see(self, change: Change) -> None:
         """Take note of which nodes there are."""
         name = change.record.name
@@ -87,7 +91,7 @@ class PodCollector:
 class OwnerCollector:
     """Deletes objects all of whose owners have been deleted (background propagation)."""
 
-    period = 60.0
+    period = 1.0
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -99,6 +103,10 @@ class OwnerCollector:
         self._alive: set[str] = set()
         self._dependents: dict[str, set[tuple[str, str, str]]] = {}
         self._orphaned: set[tuple[str, str, str]] = set()
+
+    def urgent(self, change: Change) -> bool:
+        """Nothing here is a hurry."""
+        return False
 
     def see(self, change: Change) -> None:
         """Take note of who is there and who belongs to whom."""
@@ -155,6 +163,10 @@ class EventExpiry:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+
+    def urgent(self, change: Change) -> bool:
+        """Nothing here is a hurry."""
+        return False
 
     def see(self, change: Change) -> None:
         """Nothing to note: age is looked up."""

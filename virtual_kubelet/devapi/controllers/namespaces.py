@@ -48,6 +48,10 @@ class NamespaceController:
         self._unfurnished: set[str] = set()
         self._ending: set[str] = set()
 
+    def urgent(self, change: Change) -> bool:
+        """Look at once at namespaces and at lost furniture."""
+        return change.bucket == "namespaces" or change.deleted
+
     def see(self, change: Change) -> None:
         """Take note of new and ending namespaces, and of lost furniture."""
         record = change.record

@@ -63,6 +63,10 @@ class NodeLifecycle:
         self._changed: set[str] = set()
         self._looked = -1.0
 
+    def urgent(self, change: Change) -> bool:
+        """Look at once at nodes; leases can wait."""
+        return change.bucket == "nodes"
+
     def see(self, change: Change) -> None:
         """Take note of signs of life."""
         record = change.record

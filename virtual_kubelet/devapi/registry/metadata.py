@@ -38,11 +38,11 @@ def generate_name(base: str, choose: random.Random) -> str:
     return base[:MAX_GENERATED_BASE] + "".join(choose.choices(ALPHABET, k=GENERATED_SUFFIX))
 
 
-def fill_new(metadata: JsonObject, now: float, *, generation: bool) -> None:
+def fill_new(metadata: JsonObject, now: float, choose: random.Random, *, generation: bool) -> None:
     """Fill in the system's fields of an object that is being created."""
     for field in ("selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
         metadata.pop(field, None)
-    metadata["uid"] = str(uuid.uuid4())
+    metadata["uid"] = str(uuid.UUID(int=choose.getrandbits(128), version=4))
     metadata["creationTimestamp"] = times.rfc3339(now)
     if generation:
         metadata["generation"] = 1

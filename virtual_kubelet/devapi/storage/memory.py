@@ -182,9 +182,12 @@ class MemoryStorage:
         present.sort(key=lambda record: (record.namespace, record.name))
         return subscription, present, version
 
-    def follow(self, buckets: Iterable[str]) -> Subscription:
-        """Follow several buckets at once: what is there, as creations, then every change."""
-        subscription = Subscription("", lambda _: True, self._clock, backlog=None)
+    def follow(self, buckets: Iterable[str], urgent: Callable[[Change], bool]) -> Subscription:
+        """Follow several buckets at once: what is there, as creations, then every change.
+
+        Only an `urgent` change wakes the reader; others wait until it looks.
+        """
+        subscription = Subscription("", lambda _: True, self._clock, backlog=None, urgent=urgent)
         with self._lock:
             for name in buckets:
                 held = self._bucket(name)

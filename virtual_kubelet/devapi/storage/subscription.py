@@ -27,7 +27,9 @@ class Subscription:
         clock: Clock,
         *,
         backlog: int | None = BACKLOG,
+        urgent: Callable[[Change], bool] | None = None,
     ) -> None:
+        self._urgent = urgent
         self._backlog = backlog
         self.namespace = namespace
         self._wanted = wanted
@@ -49,7 +51,8 @@ class Subscription:
                 self._closed = self.expired = True
             else:
                 self._changes.append(change)
-            self._condition.notify()
+            if self._urgent is None or self._urgent(change):
+                self._condition.notify()
 
     def next(self, timeout: float | None) -> Change | None:
         """Return the next change; None after `timeout` seconds or when closed."""

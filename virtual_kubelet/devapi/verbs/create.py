@@ -29,7 +29,7 @@ def create(cluster: Cluster, kind: Kind, namespace: str, body: JsonObject, optio
     generated = not meta.get("name") and bool(meta.get("generateName"))
     if generated:
         meta["name"] = metadata.generate_name(meta["generateName"], cluster.random)
-    metadata.fill_new(meta, cluster.clock.now(), generation=kind.strategy.has_generation)
+    metadata.fill_new(meta, cluster.clock.now(), cluster.random, generation=kind.strategy.has_generation)
     kind.strategy.default(body)
     for admit in cluster.admission:
         admit(cluster, kind, body, options)
