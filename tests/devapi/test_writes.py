@@ -148,6 +148,7 @@ def test_dry_run_changes_nothing(api, settings):
 def test_field_validation(api, directive, status):
     answer = api.create(f"{MAPS}?fieldValidation={directive}", {"metadata": {"name": "x"}, "date": {}})
     assert answer.status == status
+    api.create(MAPS, {"metadata": {"name": "y"}, "d\u00e4te\n": {}})
     warned = answer.headers.get("Warning", "")
     assert warned == ('299 - "unknown field \\"date\\""' if directive in {"Warn", ""} else "")
 
@@ -247,3 +248,5 @@ def test_paths_and_methods_that_do_not_exist(api):
     assert api("PUT", PODS, {}).status == 405
     assert api.get(f"{PODS}/web/nothing").status == 404
     assert api.create("/api/v1/pods", pod()).status == 404
+    assert api.get("/api/v1/namespaces/default/nodes").status == 404
+    assert api.create(f"{PODS}/web", pod()).status == 405

@@ -11,7 +11,7 @@ from virtual_kubelet.devapi.http.request_info import RequestInfo
 
 __all__ = ["RecordedRequest", "RequestLog"]
 
-LIMIT = 20_000  # requests kept
+LIMIT = 10_000  # requests kept
 
 
 @dataclass(frozen=True)

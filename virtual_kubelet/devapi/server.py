@@ -17,6 +17,7 @@ from virtual_kubelet.devapi.controllers.garbage import EventExpiry, OwnerCollect
 from virtual_kubelet.devapi.controllers.namespaces import NamespaceController, furnish_new
 from virtual_kubelet.devapi.controllers.node_lifecycle import NodeLifecycle
 from virtual_kubelet.devapi.controllers.signer import Signer
+from virtual_kubelet.devapi.controllers.snapshots import Snapshots
 from virtual_kubelet.devapi.faults import Faults
 from virtual_kubelet.devapi.http.authentication import Authentication
 from virtual_kubelet.devapi.http.call import CallHandler
@@ -64,7 +65,7 @@ LIMITS = Limits(streams=4096, connections=8192, workers=64, body=16 << 20, anony
 class ControlPlane:
     """A service: `start()`, `stop(deadline)`, and `start()` again on the same port with the same objects.
 
-    With a `data_dir` keys and objects outlive the process too: they are written there by `stop`.
+    With a `data_dir` keys and objects outlive the process too: they are written there now and then, and by `stop`.
     """
 
     def __init__(
@@ -240,4 +241,5 @@ class ControlPlane:
             OwnerCollector(self.cluster),
             EventExpiry(self.cluster),
             Signer(self.cluster, self._keys.authority, approve=self._approve),
+            Snapshots(self.storage, self._data),
         ]

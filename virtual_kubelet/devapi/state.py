@@ -71,9 +71,10 @@ class DataDirectory:
         return True
 
     def save_objects(self, storage: MemoryStorage) -> None:
-        """Save all objects."""
+        """Save all objects, where there is a directory."""
         if self._path is not None:
-            self._write(OBJECTS, {"objects": storage.dump(), "version": storage.version})
+            objects = storage.dump()
+            self._write(OBJECTS, {"objects": objects, "version": storage.version})
 
     def _read(self, name: str) -> JsonObject | None:
         if self._path is None:

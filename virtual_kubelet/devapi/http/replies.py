@@ -46,5 +46,12 @@ def success(resource: str, name: str, uid: str) -> Response:
 
 def warning_headers(warnings: Iterable[str]) -> list[tuple[str, str]]:
     """Return what clients show their users, one header each (RFC 7234, 5.5)."""
-    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in warnings)
-    return [("Warning", f'299 - "{text}"') for text in quoted]
+    return [("Warning", f'299 - "{_quoted(text)}"') for text in warnings]
+
+
+def _quoted(text: str) -> str:
+    """Escape quotes, and what no header can hold: names of unknown fields are the client's to choose."""
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return "".join(
+        c if c.isascii() and c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )

@@ -44,6 +44,8 @@ class Resources:
             raise failures.unknown_path()
         if kind.namespaced and not info.namespace and info.verb not in {"list", "watch"}:
             raise failures.unknown_path()
+        if info.namespace and not kind.namespaced and kind.plural != "namespaces":
+            raise failures.unknown_path()
         if info.subresource:
             return self._serve_subresource(request, info, kind)
         # Objects are made in their collection, and changed under their name.
