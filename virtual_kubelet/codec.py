@@ -23,6 +23,15 @@ except ImportError:
         """Return the value of a JSON document; raise `ValueError` when it is not one."""
         return json.loads(data)
 
+    def copy(value: Any) -> Any:
+        """Return a deep copy of a JSON value."""
+        # Several times cheaper than `copy.deepcopy`, which keeps a memo of identities that JSON does not have.
+        if isinstance(value, dict):
+            return {key: copy(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [copy(item) for item in value]
+        return value
+
 else:
 
     def dumps(value: Any) -> bytes:
@@ -33,15 +42,7 @@ else:
         """Return the value of a JSON document; raise `ValueError` when it is not one."""
         return orjson.loads(data)
 
-
-def copy(value: Any) -> Any:
-    """Return a deep copy of a JSON value.
-
-    A walk over dicts and lists: several times cheaper than `copy.deepcopy`, which keeps a memo of
-    identities that JSON does not have.
-    """
-    if isinstance(value, dict):
-        return {key: copy(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [copy(item) for item in value]
-    return value
+    def copy(value: Any) -> Any:
+        """Return a deep copy of a JSON value."""
+        # A third of what walking through it costs, and the strings that are keys are shared.
+        return orjson.loads(orjson.dumps(value))

@@ -20,7 +20,7 @@ from virtual_kubelet.objects import JsonObject, Pod, PodStatus
 
 __all__ = ["equivalent", "status_patch"]
 
-OWNED = (
+OWNED = {
     "phase",
     "reason",
     "message",
@@ -33,7 +33,7 @@ OWNED = (
     "containerStatuses",
     "initContainerStatuses",
     "ephemeralContainerStatuses",
-)
+}
 """What only a kubelet writes: removed when it is no longer wanted."""
 
 MERGED_BY_IP = {"podIPs", "hostIPs"}
@@ -52,9 +52,10 @@ def status_patch(pod: Pod, wanted: PodStatus) -> JsonObject | None:
     current: Mapping[str, Any] = pod.get("status", {})
     new: Mapping[str, Any] = wanted
     patch: JsonObject = {}
-    for field in (*(name for name in OWNED if name not in new), *new):
-        if field != "conditions" and not equivalent(current.get(field), new.get(field)):
-            patch[field] = new.get(field)
+    for field in new.keys() | OWNED:
+        before, after = current.get(field), new.get(field)
+        if before != after and field != "conditions" and not equivalent(before, after):
+            patch[field] = after
     for field in [name for name in patch if name in PAIRED]:
         # The server derives one of a pair from the other: never let it see half of a change.
         patch[PAIRED[field]] = new.get(PAIRED[field])
