@@ -142,6 +142,24 @@ def test_an_index_added_later_holds_what_is_there_and_tells_of_new_values():
         store.add_index("late", by_label)
 
 
+def test_an_index_of_a_part_is_asked_again_only_when_that_changes():
+    store = Store()
+    asked = []
+
+    def names(found):
+        asked.append(found["metadata"]["resourceVersion"])
+        return found["spec"]
+
+    store.add_index("names", names, part="spec")
+    store.put(item("a", 1) | {"spec": ["x"]})
+    store.put(item("a", 2) | {"spec": ["x"], "status": "changed"})
+    assert [found["status"] for found in store.by_index("names", "x")] == ["changed"]
+    store.put(item("a", 3) | {"spec": ["y"]})
+    assert store.by_index("names", "x") == []
+    assert len(store.by_index("names", "y")) == 1
+    assert asked == ["1", "3"]
+
+
 def test_an_index_that_cannot_bear_an_object_loses_that_one_only(caplog):
     store = Store({"odd": lambda found: found["spec"]["x"]})
     assert store.put(item("a", 1))

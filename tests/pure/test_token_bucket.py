@@ -25,14 +25,6 @@ def test_try_take_never_goes_into_debt():
     assert not bucket.try_take(301.0)
 
 
-def test_given_back_tokens_serve_others():
-    bucket = TokenBucket(rate=1, burst=1)
-    bucket.reserve(0.0)
-    assert bucket.reserve(0.0) == 1.0
-    bucket.give_back()
-    assert bucket.reserve(0.0) == 1.0
-
-
 def test_a_clock_that_stands_still_gives_nothing():
     bucket = TokenBucket(rate=0, burst=1)
     assert bucket.reserve(0.0) == 0.0

@@ -7,7 +7,6 @@ the caller's to try again, who knows best when (`errors`: `retryable`).
 
 from __future__ import annotations
 
-import logging
 import threading
 from http.client import RemoteDisconnected
 from typing import Any, NamedTuple
@@ -32,8 +31,6 @@ from virtual_kubelet.runtime.threads import StopSignal
 from virtual_kubelet.version import __version__
 
 __all__ = ["JSON_PATCH", "MERGE_PATCH", "STRATEGIC_MERGE", "Client", "Query"]
-
-logger = logging.getLogger(__name__)
 
 STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -76,8 +73,8 @@ class Client:
     `qps` requests a second with bursts of `burst`; a `qps` of 0 or less is no limit. `limited=False` exempts
     one request, for heartbeats. Answers are dicts as on the wire. Failures are `errors.ApiError`.
 
-    `stop`, once set, ends the waits for the rate limit and for Retry-After; requests that need no wait still
-    go out, so that what is in hand can be finished. `close` ends everything.
+    `stop`, once set, ends the waits for the rate limit and for Retry-After: what is in hand then is finished
+    without them, and those who have something in hand are few. `close` ends everything.
     """
 
     def __init__(
@@ -356,10 +353,7 @@ class Client:
             pause = self._bucket.reserve(self._clock.monotonic())
         if not pause:
             return
-        if self._stop.wait(pause):
-            with self._bucket_lock:
-                self._bucket.give_back()
-            raise ApiUnavailable("the agent is stopping")
+        self._stop.wait(pause)
         self._meter.waited(method, pause)
 
 

@@ -117,7 +117,7 @@ class References:
         self._master = _Entry(SERVICES, "default", "kubernetes")
         self._warned = False  # of the services that may not be read; a race only warns twice
         self._periodic = Periodic(self._tick, TICK, name="references", clock=clock)
-        pods_store.add_index(INDEX, _named, self._referred)
+        pods_store.add_index(INDEX, _named, self._referred, part="spec")
 
     def start(self) -> None:
         """Begin to watch services and to read again what is due."""

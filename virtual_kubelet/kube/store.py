@@ -49,16 +49,19 @@ def _uid_of(item: Mapping[str, Any]) -> str:
 class _Index:
     """One index: values -> keys -> objects."""
 
-    def __init__(self, function: Indexer, on_added: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, function: Indexer, on_added: Callable[[str], None] | None = None, part: str | None = None
+    ) -> None:
         self.function = function
         self.on_added = on_added
+        self.part = part
         self.buckets: dict[str, dict[str, JsonObject]] = {}
         self.values: dict[str, frozenset[str]] = {}  # key -> values, which spares asking the function twice
 
-    def set(self, key: str, item: JsonObject) -> frozenset[str]:
-        """File `item`; return the values that it did not have before."""
-        values = self._values_of(key, item)
+    def set(self, key: str, item: JsonObject, current: JsonObject | None) -> frozenset[str]:
+        """File `item` in the place of `current`; return the values that it did not have before."""
         before = self.values.get(key, frozenset())
+        values = before if self._is_same_part(item, current) else self._values_of(key, item)
         for value in before - values:
             self._drop(key, value)
         for value in values:
@@ -69,6 +72,11 @@ class _Index:
     def remove(self, key: str) -> None:
         for value in self.values.pop(key, frozenset()):
             self._drop(key, value)
+
+    def _is_same_part(self, item: JsonObject, current: JsonObject | None) -> bool:
+        if self.part is None or current is None:
+            return False
+        return bool(item.get(self.part) == current.get(self.part))
 
     def _values_of(self, key: str, item: JsonObject) -> frozenset[str]:
         try:
@@ -92,7 +100,7 @@ class Store:
         self._lock = threading.Lock()
         # Everything below is under the lock.
         self._objects: dict[str, JsonObject] = {}
-        self._indexes = {name: _Index(function, None) for name, function in (indexers or {}).items()}
+        self._indexes = {name: _Index(function) for name, function in (indexers or {}).items()}
         self._removed: OrderedDict[str, tuple[str, str]] = OrderedDict()  # key -> (uid, version)
         self._put_since_list: set[str] | None = None  # None: no list is under way
 
@@ -120,17 +128,25 @@ class Store:
         with self._lock:
             return [*self._indexes[index].buckets.get(value, {}).values()]
 
-    def add_index(self, name: str, function: Indexer, on_added: Callable[[str], None] | None = None) -> None:
+    def add_index(
+        self,
+        name: str,
+        function: Indexer,
+        on_added: Callable[[str], None] | None = None,
+        *,
+        part: str | None = None,
+    ) -> None:
         """Add an index over the objects that are there and those to come.
 
         `on_added(value)` is called, outside the lock, for each value that an object newly has; it must
-        not block.
+        not block. `part` names the field that the function looks at besides the name ("spec"): as long as
+        that is equal, the function is not asked again.
         """
-        index = _Index(function, on_added)
+        index = _Index(function, on_added, part)
         with self._lock:
             if name in self._indexes:
                 raise ValueError(f"the store has an index {name} already")
-            added = [value for key, item in self._objects.items() for value in index.set(key, item)]
+            added = [value for key, item in self._objects.items() for value in index.set(key, item, None)]
             self._indexes[name] = index
         _tell([(on_added, value) for value in added])
 
@@ -207,8 +223,13 @@ class Store:
         _tell(added)
 
     def _set(self, key: str, item: JsonObject) -> Added:
+        current = self._objects.get(key)
         self._objects[key] = item
-        return [(index.on_added, value) for index in self._indexes.values() for value in index.set(key, item)]
+        return [
+            (index.on_added, value)
+            for index in self._indexes.values()
+            for value in index.set(key, item, current)
+        ]
 
     def _delete(self, key: str, uid: str, version: str) -> None:
         self._objects.pop(key, None)

@@ -38,10 +38,6 @@ class TokenBucket:
         self._tokens -= 1.0
         return True
 
-    def give_back(self) -> None:
-        """Return a token that was reserved but not used."""
-        self._tokens = min(float(self._burst), self._tokens + 1.0)
-
     def _fill(self, now: float) -> None:
         if self._filled is not None and now > self._filled:
             self._tokens = min(float(self._burst), self._tokens + (now - self._filled) * self._rate)
