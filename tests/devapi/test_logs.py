@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
@@ -134,3 +135,42 @@ def test_nodes_proxy(api, kubelet):
     kubelet.answer = lambda _: text(404, "nothing")
     assert api.get("/api/v1/nodes/n1/proxy/nothing").data == b"nothing\n"
     assert api.get("/api/v1/nodes/nobody/proxy/pods").status == 404
+
+
+# ---------------------------------------------------------------------------------------------------------
+# metrics.k8s.io
+
+
+def summary(api):
+    uid = api.get(f"{PODS}/web").json["metadata"]["uid"]
+    used = {"cpu": {"time": "2026-01-02T03:04:05Z", "usageNanoCores": 5}, "memory": {"workingSetBytes": 2048}}
+    reference = {"namespace": "default", "name": "web", "uid": uid}
+    stranger = {"podRef": {"namespace": "default", "name": "web", "uid": "of another"}, "containers": []}
+    return {
+        "node": {"nodeName": "n1", **used},
+        "pods": [stranger, {"podRef": reference, **used, "containers": [{"name": "main", **used}]}],
+    }
+
+
+def test_usage_of_nodes_and_pods(api, kubelet, web):
+    answer = json.dumps(summary(api)).encode()
+    kubelet.answer = lambda _: Response(200, answer, "application/json")
+    metrics = "/apis/metrics.k8s.io/v1beta1"
+    nodes = api.get(f"{metrics}/nodes").json
+    assert nodes["kind"] == "NodeMetricsList"
+    assert nodes["items"][0]["usage"] == {"cpu": "5n", "memory": "2Ki"}
+    assert nodes["items"][0]["timestamp"] == "2026-01-02T03:04:05Z"
+    pods = api.get(f"{metrics}/namespaces/default/pods").json["items"]
+    assert [pod["containers"] for pod in pods] == [
+        [{"name": "main", "usage": {"cpu": "5n", "memory": "2Ki"}}]
+    ]
+    assert api.get(f"{metrics}/namespaces/default/pods/web").json["kind"] == "PodMetrics"
+    assert api.get(f"{metrics}/namespaces/default/pods/nobody").status == 404
+    assert api.get(f"{metrics}/pods?labelSelector=a%3Db").json["items"] == []
+    assert {request.path for request in kubelet.requests} == {"/stats/summary"}
+
+
+def test_a_kubelet_that_does_not_tell_has_no_metrics(api, kubelet, web):
+    kubelet.answer = lambda _: text(501, "not supported")
+    assert api.get("/apis/metrics.k8s.io/v1beta1/nodes").json["items"] == []
+    assert api.get("/apis/metrics.k8s.io/v1beta1/nodes/n1").status == 404

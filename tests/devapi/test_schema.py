@@ -17,12 +17,14 @@ def stored(value, message=POD):
 
 
 def test_every_kind_has_its_types():
-    assert [kind.kind for kind in KINDS if message_of(kind.group, kind.kind) is None] == []
+    assert [
+        kind.kind for kind in KINDS if "create" in kind.verbs and not message_of(kind.group, kind.kind)
+    ] == []
 
 
 def test_numbers_and_names_are_unique():
     seen = set()
-    todo = [message_of(kind.group, kind.kind) for kind in KINDS]
+    todo = [message_of(kind.group, kind.kind) for kind in KINDS if "create" in kind.verbs]
     while todo:
         message = todo.pop()
         if message in seen:

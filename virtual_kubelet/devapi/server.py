@@ -38,6 +38,7 @@ from virtual_kubelet.devapi.subresources.pod_proxy import PodProxy
 from virtual_kubelet.devapi.subresources.pod_streams import PodStreams
 from virtual_kubelet.devapi.subresources.reviews import Reviews
 from virtual_kubelet.devapi.subresources.token_requests import TokenRequests
+from virtual_kubelet.devapi.subresources.usage import Usage
 from virtual_kubelet.errors import ConfigError
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
@@ -219,6 +220,7 @@ class ControlPlane:
             **PodActions(self.cluster).handlers(),
             **TokenRequests(self.cluster, issuer).handlers(),
             **self._kubelet_reads.handlers(),
+            **Usage(self.cluster, self._kubelet_reads).handlers(),
             **self._pod_proxy.handlers(),
             **PodStreams(self.cluster, kubelets).handlers(),
         }

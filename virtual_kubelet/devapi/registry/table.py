@@ -44,6 +44,11 @@ def _question(group: str, plural: str, kind: str, *, namespaced: bool = False) -
     return Kind(group, "v1", plural, kind, namespaced=namespaced, verbs=("create",))
 
 
+def _reading(group: str, version: str, plural: str, kind: str, *, namespaced: bool) -> Kind:
+    """Return a kind that is measured when asked for, and not stored."""
+    return Kind(group, version, plural, kind, namespaced=namespaced, verbs=("get", "list"))
+
+
 KINDS = Kinds(
     [
         Kind("", "v1", "configmaps", "ConfigMap", ConfigMapStrategy(), short_names=("cm",)),
@@ -151,6 +156,8 @@ KINDS = Kinds(
             outward=from_core,
             inward=to_core,
         ),
+        _reading("metrics.k8s.io", "v1beta1", "nodes", "NodeMetrics", namespaced=False),
+        _reading("metrics.k8s.io", "v1beta1", "pods", "PodMetrics", namespaced=True),
         Kind(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", RoleStrategy(), namespaced=False),
         Kind(RBAC, "v1", "clusterroles", "ClusterRole", RoleStrategy(), namespaced=False),
         Kind(RBAC, "v1", "rolebindings", "RoleBinding", RoleStrategy()),

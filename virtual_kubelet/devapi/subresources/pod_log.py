@@ -86,6 +86,17 @@ class KubeletReads:
         except OSError as error:
             raise failures.unavailable(f"error trying to reach service: {backend}: {error}") from error
 
+    def read(self, node: str, path: str, *, timeout: float) -> bytes:
+        """Return what the kubelet of `node` answers at `path`; `ApiError` when it does not, or with an error."""
+        address = self._kubelets.of_node(node)
+        try:
+            answer = self._pool.request("GET", address.url + path, timeout=timeout, redirect=False)
+        except urllib3.exceptions.HTTPError as error:
+            raise failures.unavailable(f"cannot reach {address.host}:{address.port}") from error
+        if answer.status != 200:
+            raise failures.unavailable(f"{address.host}:{address.port} answers {answer.status}")
+        return answer.data
+
     def _get(self, node: str, path: str, name: str, resource: str = "pods/log") -> Response:
         address = self._kubelets.of_node(node)
         timeout = urllib3.Timeout(connect=CONNECT_TIME, read=None)
