@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ MEMORY_THRESHOLD = 100 * 1024 * 1024  # the kubelet's memory.available<100Mi
 DISK_THRESHOLD = 0.10  # nodefs.available<10%
 THREADS_THRESHOLD = 0.95
 MAX_PODS = "110"
+SHORTEST = 0.1  # seconds of which an average says something
+WINDOW = 5.0  # seconds that averages go back at least, when somebody asks often
 
 
 class Machine:
@@ -134,7 +137,8 @@ class ProcessTimes:
     """What containers use: the sum over the processes below each container's first one, and of its session."""
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[float, float]] = {}  # id -> monotonic time, CPU seconds
+        self._lock = threading.Lock()
+        self._last: dict[str, tuple[float, float]] = {}  # id -> monotonic time, CPU seconds; under the lock
 
     def usage(self, pids: Mapping[str, int]) -> list[ContainerUsage]:
         """Return the use of each container, by the pid of its first process."""
@@ -146,17 +150,25 @@ class ProcessTimes:
             if container_id is not None:
                 sums[container_id][0] += process.cpu
                 sums[container_id][1] += process.rss
+        with self._lock:
+            return self._averages(sums, set(pids))
+
+    def _averages(self, sums: Mapping[str, Sequence[float]], pids: Collection[str]) -> list[ContainerUsage]:
         now, moment = time.time(), time.monotonic()
         found = [
             ContainerUsage(container_id, now, cpu, int(rss), int(rss), self._rate(container_id, moment, cpu))
             for container_id, (cpu, rss) in sums.items()
         ]
-        self._last = {item.id: (moment, item.cpu_seconds) for item in found}
+        for item in found:
+            before = self._last.get(item.id)
+            if before is None or moment - before[0] >= WINDOW:
+                self._last[item.id] = (moment, item.cpu_seconds)
+        self._last = {key: value for key, value in self._last.items() if key in pids}
         return found
 
     def _rate(self, container_id: str, moment: float, cpu: float) -> float | None:
         before = self._last.get(container_id)
-        if before is None or moment - before[0] < 0.1:
+        if before is None or moment - before[0] < SHORTEST:
             return None
         return max(0.0, (cpu - before[1]) / (moment - before[0]))
 

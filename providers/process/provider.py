@@ -12,8 +12,9 @@ from virtual_kubelet.podruntime.manager import ManagerOptions, PodManager
 from virtual_kubelet.provider import ProviderConfig
 from virtual_kubelet.providers.process import config as process_config
 from virtual_kubelet.providers.process.driver import ProcessDriver
+from virtual_kubelet.providers.process.supervisor_client import SUPERVISOR_ENVIRONMENT, supervisor_command
 
-__all__ = ["create"]
+__all__ = ["create", "supervisor_service"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,16 @@ def create(config: ProviderConfig) -> PodManager:
         settings.state, _memory(settings.state, config.environ), service_account_optional=True
     )
     return PodManager(ProcessDriver(settings), options)
+
+
+def supervisor_service(config: ProviderConfig) -> tuple[list[str], dict[str, str]]:
+    """Return command line and environment of the node's supervisor as a service; raise `ConfigError`.
+
+    One that the agent starts by itself ends, with all containers, when systemd clears the agent's control group, and
+    hands the agent's restrictions down to them. One that is there already is used instead.
+    """
+    directory = process_config.load(config).state / "supervisor"
+    return [*supervisor_command(directory), "--foreground"], dict(SUPERVISOR_ENVIRONMENT)
 
 
 def _memory(state: Path, environ: Mapping[str, str]) -> Path | None:

@@ -33,7 +33,7 @@ from virtual_kubelet.providers.process.supervisor.protocol import (
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.threads import Deadline, StopSignal, Thread, join_all, spawn
 
-__all__ = ["Answer", "SupervisorClient"]
+__all__ = ["SUPERVISOR_ENVIRONMENT", "Answer", "SupervisorClient", "supervisor_command"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,9 @@ CALL_TIMEOUT = 30.0
 START_TIMEOUT = 30.0
 RECONNECT = (0.1, 5.0)
 SAFE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# Nothing of the agent's: what it may do must not leak into containers.
+SUPERVISOR_ENVIRONMENT = {"PATH": SAFE_PATH, "LANG": "C.UTF-8"}
 
 ERRORS: dict[str, type[ProviderError]] = {
     "not_found": NotFound,
@@ -51,6 +54,12 @@ ERRORS: dict[str, type[ProviderError]] = {
 }
 
 Answer = Callable[[Message | None, ProviderError | None], None]
+
+
+def supervisor_command(directory: Path) -> list[str]:
+    """Return the command line of a supervisor: by an isolated interpreter, from this package's own files."""
+    script = Path(virtual_kubelet.__file__).parent / "providers/process/supervisor/__main__.py"
+    return [sys.executable, "-I", "-S", "-X", "utf8", str(script), "--dir", str(directory)]
 
 
 class _Connection:
@@ -316,13 +325,10 @@ class SupervisorClient:
 
     def _launch(self) -> None:
         """Start a supervisor that is nobody's child; returns when it listens."""
-        script = Path(virtual_kubelet.__file__).parent / "providers/process/supervisor/__main__.py"
-        command = [sys.executable, "-I", "-S", "-X", "utf8", str(script), "--dir", str(self._directory)]
         try:
             ended = subprocess.run(
-                command,
-                # Nothing of the agent's: what it may do must not leak into containers.
-                env={"PATH": SAFE_PATH, "LANG": "C.UTF-8"},
+                supervisor_command(self._directory),
+                env=SUPERVISOR_ENVIRONMENT,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

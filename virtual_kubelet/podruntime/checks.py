@@ -6,6 +6,7 @@ and their alerts look for.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import selectors
@@ -134,9 +135,8 @@ class _TcpCheck:
 
     def begin(self) -> None:
         """Connect."""
-        # Names are looked up here, on the loop: a probe's host is an address or localhost in all but odd cases.
         try:
-            family, _, _, _, address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
+            family, address = _resolve(self.host, self.port)
             self.sock = socket.socket(family, socket.SOCK_STREAM)
             self.sock.setblocking(False)
             self.sock.connect(address)
@@ -185,6 +185,19 @@ class _TcpCheck:
         self.close()
         if done is not None:
             done(result)
+
+
+def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    """Return the family and address of a host.
+
+    Names are looked up here, on the loop: a probe's host is an address in all but odd cases.
+    """
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            socket.inet_pton(family, host)
+            return family, (host, port)
+    found, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    return found, (str(address[0]), port)
 
 
 @dataclass(frozen=True)

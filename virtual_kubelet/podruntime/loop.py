@@ -49,6 +49,7 @@ class Loop:
         self._thread: Thread | None = None  # under the lock
         self._numbers = itertools.count()
         self._selector: selectors.BaseSelector | None = None  # the loop thread's, once it runs
+        self._watched: set[int] = set()  # the loop thread's
         self._wake: socket.socket | None = None  # under the lock
 
     def start(self) -> None:
@@ -98,15 +99,18 @@ class Loop:
     def watch(self, sock: socket.socket, events: int, callback: Callable[[int], None]) -> None:
         """Call `callback(events)` when the socket is ready."""
         assert self._selector is not None
-        try:
+        # Asked for, not tried: the selector's KeyError costs more than the rest, it prints the socket.
+        if sock.fileno() in self._watched:
             self._selector.modify(sock, events, callback)
-        except KeyError:
+        else:
+            self._watched.add(sock.fileno())
             self._selector.register(sock, events, callback)
 
     def forget(self, sock: socket.socket) -> None:
         """Stop watching; before the socket is closed."""
         assert self._selector is not None
-        with contextlib.suppress(KeyError, ValueError):
+        if sock.fileno() in self._watched:
+            self._watched.remove(sock.fileno())
             self._selector.unregister(sock)
 
     # -- the thread -----------------------------------------------------------------------------------

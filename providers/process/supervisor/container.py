@@ -76,6 +76,7 @@ class Container:
         self._attachments: list[Attachment] = []
         self._followers: list[Follower] = []
         self._paused = False
+        self._adopted = False
 
     # -- beginning ------------------------------------------------------------------------------------
 
@@ -189,6 +190,7 @@ class Container:
     def adopt(self) -> None:
         """Take over a container that an earlier supervisor started."""
         record = self.record
+        self._adopted = True
         if record.state == "exited":
             return
         if record.state == "starting" and record.boot_id == processes.boot_id():
@@ -230,7 +232,7 @@ class Container:
         self.record.message = "The container's exit code is not known: its supervisor was killed while it ran"
         self.record.exit_code = UNKNOWN_EXIT
         # By their marks only: the session's number may be another process's by now.
-        processes.kill_all(self._mark, ())
+        processes.kill_all(self._mark, (), self._orphans_of())
         self._drain()
 
     # -- output ---------------------------------------------------------------------------------------
@@ -273,11 +275,12 @@ class Container:
 
     def _pause(self) -> None:
         self._paused = True
+        self._loop.busy.add(self)
         for fd in self._outputs.values():
             self._loop.forget(fd)
 
     def tick(self, now: float) -> None:
-        """Do what time asks for: called about each quarter of a second while `busy`."""
+        """Do what time asks for."""
         for attachment in [item for item in self._attachments if item.stalled()]:
             attachment.close()
         if self._paused and all(attachment.relieved for attachment in self._attachments):
@@ -297,6 +300,7 @@ class Container:
         """Give a client the output from now on; return also a descriptor for input, or -1."""
         attachment = Attachment(self._loop, fds, self._detached)
         self._attachments.append(attachment)
+        self._loop.busy.add(self)
         source = self._terminal if self.record.tty else self._stdin
         return attachment, os.dup(source) if source >= 0 else -1
 
@@ -345,7 +349,12 @@ class Container:
 
         Only while the main process is there or not yet reaped: its pid names the session.
         """
-        processes.kill_all(self._mark, {self.record.pid} if self.record.pid else ())
+        sessions = {self.record.pid} if self.record.pid else set()
+        processes.kill_all(self._mark, sessions, self._orphans_of())
+
+    def _orphans_of(self) -> set[int]:
+        """Return whose children the container's orphans are: ours, and init's where we are a successor."""
+        return {os.getpid(), 1} if self._adopted else {os.getpid()}
 
     def ended(self, wait_status: int) -> None:
         """Note how the main process ended; its pid is not free yet."""
@@ -370,6 +379,7 @@ class Container:
 
     def _drain(self) -> None:
         self.drain_until = time.monotonic() + DRAIN_SECONDS
+        self._loop.busy.add(self)
         if self._pidfd >= 0:
             self._loop.forget(self._pidfd)
             os.close(self._pidfd)

@@ -7,6 +7,7 @@ only its holder touches the socket. One that does not get it lets the other do t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import os
 import signal
@@ -50,6 +51,8 @@ def main(arguments: Sequence[str]) -> int:
         _detach()
     _harden()
     server = Server(directory, listener, _logger(directory), stay=options.foreground)
+    if options.foreground:
+        _tell_systemd("READY=1")
     server.serve()
     # In this order: a client that comes before the unlink is refused and asks again; the lock goes last.
     (directory / SOCKET_NAME).unlink(missing_ok=True)
@@ -110,6 +113,16 @@ def _detach() -> None:
 
 def _leave() -> NoReturn:
     os._exit(0)  # no exit handler, no flush: the child has it all
+
+
+def _tell_systemd(notice: str) -> None:
+    """Send a notice as sd_notify(3) does; the containers are not to know the socket."""
+    path = os.environ.pop("NOTIFY_SOCKET", "")
+    if not path:
+        return
+    address = "\0" + path[1:] if path.startswith("@") else path
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.sendto(notice.encode(), address)
 
 
 def _harden() -> None:

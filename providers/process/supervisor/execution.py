@@ -64,6 +64,7 @@ class Execution:
         self._loop.watch(self._capture, selectors.EVENT_READ, self._on_output)
         if timeout > 0:
             self.deadline = time.monotonic() + timeout
+            self._loop.busy.add(self)
 
     def _fork(self, argv: list[str], streams: list[int], *, terminal: bool) -> None:
         record = self.container.record
@@ -120,8 +121,14 @@ class Execution:
             self._result |= {"exit_code": failure.exit_code, "failure": failure.message}
         self.deadline = 0.0
         self._drain_until = time.monotonic() + DRAIN_SECONDS
+        self._loop.busy.add(self)
         if self._capture < 0:
             self._finish()
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether `tick` may have something to do."""
+        return self.deadline > 0 or self._drain_until > 0
 
     def tick(self, now: float) -> None:
         """Do what time asks for."""

@@ -6,17 +6,28 @@ read at all for a while is let go.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import selectors
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-__all__ = ["Attachment", "Follower", "Loop"]
+__all__ = ["Attachment", "Busy", "Follower", "Loop"]
 
 HIGH_WATER = 1024 * 1024
 LOW_WATER = 256 * 1024
 PATIENCE = 30.0
+
+
+class Busy(Protocol):
+    """Something that time will ask something of."""
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether there is still something."""
+
+    def tick(self, now: float) -> None:
+        """Do what is due at `now` (monotonic seconds); called a few times a second."""
 
 
 class Loop:
@@ -24,18 +35,26 @@ class Loop:
 
     def __init__(self) -> None:
         self.selector = selectors.DefaultSelector()
+        self.busy: set[Busy] = set()  # those that `tick` is called for
+        self._watched: set[int] = set()
 
     def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
         """Call `callback(events)` when `fd` is ready."""
-        try:
+        if fd in self._watched:
             self.selector.modify(fd, events, callback)
-        except KeyError:
+        else:
+            self._watched.add(fd)
             self.selector.register(fd, events, callback)
 
     def forget(self, fd: int) -> None:
         """Stop watching."""
-        with contextlib.suppress(KeyError, ValueError):
+        if fd in self._watched:
+            self._watched.remove(fd)
             self.selector.unregister(fd)
+
+    def callback(self, fd: int) -> Callable[[int], None] | None:
+        """Return who is to be called for `fd`; None when it is not watched any more."""
+        return self.selector.get_key(fd).data if fd in self._watched else None
 
 
 class Attachment:

@@ -77,18 +77,27 @@ def _pids() -> Iterator[str]:
             yield name
 
 
-def members(mark: str, sessions: Collection[int]) -> list[int]:
-    """Return the live processes of a container: those of its sessions, and those that carry its mark."""
+def members(mark: str, sessions: Collection[int], orphans_of: Collection[int]) -> list[int]:
+    """Return the live processes of a container.
+
+    They are those of its sessions, the descendants of those, and the orphans that carry its mark: whoever lost
+    its parent has one of `orphans_of` instead.
+    """
     marked = f"{MARKER}={mark}".encode()
-    own = os.getpid()
-    found = []
-    for name in _pids():
-        fields = _stat(name)
-        if fields is None or fields[0] in {"Z", "X"} or int(name) == own:
-            continue
-        if int(fields[3]) in sessions or _has_mark(name, marked):
-            found.append(int(name))
-    return found
+    stats = {int(name): fields for name in _pids() if (fields := _stat(name)) and fields[0] not in {"Z", "X"}}
+    found: set[int] = set()
+    children: dict[int, list[int]] = {}
+    for pid, fields in stats.items():
+        children.setdefault(int(fields[1]), []).append(pid)
+        if int(fields[3]) in sessions or (int(fields[1]) in orphans_of and _has_mark(pid, marked)):
+            found.add(pid)
+    waiting = list(found)
+    while waiting:
+        new = [pid for pid in children.get(waiting.pop(), ()) if pid not in found]
+        found.update(new)
+        waiting += new
+    found.discard(os.getpid())
+    return sorted(found)
 
 
 def session(number: int) -> list[int]:
@@ -99,7 +108,7 @@ def session(number: int) -> list[int]:
     ]
 
 
-def _has_mark(pid: str, marked: bytes) -> bool:
+def _has_mark(pid: int, marked: bytes) -> bool:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return marked in file.read().split(b"\0")
@@ -113,18 +122,18 @@ def find_marked(mark: str) -> int:
     for name in _pids():
         fields = _stat(name)
         leads_session = fields is not None and fields[3] == name and fields[0] not in {"Z", "X"}
-        if leads_session and _has_mark(name, marked):
+        if leads_session and _has_mark(int(name), marked):
             return int(name)
     return 0
 
 
-def kill_all(mark: str, sessions: Collection[int]) -> int:
+def kill_all(mark: str, sessions: Collection[int], orphans_of: Collection[int]) -> int:
     """Send SIGKILL to every process of a container; return how many there were."""
     count = 0
     # A process may fork while the list is made: look again until a look finds nobody new.
     seen: set[int] = set()
     for _ in range(10):
-        new = [pid for pid in members(mark, sessions) if pid not in seen]
+        new = [pid for pid in members(mark, sessions, orphans_of) if pid not in seen]
         if not new:
             break
         for pid in new:

@@ -51,6 +51,8 @@ class Server:
         self._executions: dict[tuple[Connection, int], Execution] = {}
         self._connections: set[Connection] = set()
         self._attachments: dict[tuple[Connection, int], Attachment] = {}
+        self._processes: dict[int, Container | Execution] = {}  # our children that have not been reaped
+        self._next_tick = 0.0
         self._last_use = time.monotonic()
         self._ending = False
         self._shutdown: list[tuple[Connection, int]] = []
@@ -83,8 +85,9 @@ class Server:
         while not self._ending:
             for key, events in self._loop.selector.select(self._timeout()):
                 # An earlier callback of this round may have closed it.
-                if self._loop.selector.get_map().get(key.fd) is key:
-                    self._guard(key.data, events)
+                callback = self._loop.callback(key.fd)
+                if callback is not None and callback is key.data:
+                    self._guard(callback, events)
             self._reap()
             self._tick()
 
@@ -127,7 +130,7 @@ class Server:
         )
 
     def _timeout(self) -> float | None:
-        if self._executions or any(container.busy for container in self._containers.values()):
+        if self._loop.busy:
             return TICK
         return None if self._in_use() else LINGER / 2
 
@@ -159,22 +162,18 @@ class Server:
                 os.waitpid(found.si_pid, 0)
 
     def _ended(self, pid: int, status: int) -> None:
-        for container in self._containers.values():
-            if container.record.pid == pid and container.record.state != "exited":
-                container.ended(status)
-                return
-        for execution in list(self._executions.values()):
-            if execution.pid == pid:
-                execution.ended(status)
-                return
+        process = self._processes.pop(pid, None)
+        if process is not None:
+            process.ended(status)
 
     def _tick(self) -> None:
         now = time.monotonic()
-        for container in list(self._containers.values()):
-            if container.busy:
-                container.tick(now)
-        for execution in list(self._executions.values()):
-            execution.tick(now)
+        if now >= self._next_tick:
+            self._next_tick = now + TICK / 2
+            for item in list(self._loop.busy):
+                item.tick(now)
+                if not item.busy:
+                    self._loop.busy.discard(item)
         if self._in_use():
             self._last_use = now
         elif now - self._last_use >= LINGER:
@@ -269,6 +268,8 @@ class Server:
                 del self._containers[request.record.id]
                 del self._starting[request.record.id]
                 raise
+            if container.live:
+                self._processes[container.record.pid] = container
         return None
 
     def _signal(self, _connection: Connection, message: Message) -> dict[str, Any]:
@@ -295,6 +296,7 @@ class Server:
         argv = requests.argv(message)
         with self._execution(connection, message) as execution:
             execution.start(argv, message["fds"], terminal=terminal)
+            self._processes[execution.pid] = execution
         return {}
 
     def _run(self, connection: Connection, message: Message) -> None:
@@ -302,6 +304,7 @@ class Server:
         timeout, limit = float(message.get("timeout", 0)), int(message.get("limit", 16384))
         with self._execution(connection, message) as execution:
             execution.run(argv, timeout, limit)
+            self._processes[execution.pid] = execution
 
     @contextlib.contextmanager
     def _execution(self, connection: Connection, message: Message) -> Iterator[Execution]:
@@ -365,7 +368,7 @@ class Server:
             raise RequestError("running", f"{len(running)} containers run")
         self._shutdown.append((connection, int(message["id"])))
         for container in running:
-            container.kill()
+            container.send_signal(signal.SIGKILL)  # what it leaves behind is killed when it has ended
         return None
 
     def _finish_shutdown(self) -> None:

@@ -135,17 +135,10 @@ def _become(plan: Plan, status_fd: int) -> NoReturn:
 
 
 def _default_signals() -> None:
-    for number in (
-        signal.SIGTERM,
-        signal.SIGINT,
-        signal.SIGCHLD,
-        signal.SIGPIPE,
-        signal.SIGHUP,
-        signal.SIGXFSZ,
-    ):
+    # Those with a handler, which an exec would only reset later, and those that are ignored, which it would not.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGHUP, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
-    signal.set_wakeup_fd(-1)
-    signal.pthread_sigmask(signal.SIG_SETMASK, set())
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _take_descriptors(plan: Plan, status_fd: int) -> None:
