@@ -23,10 +23,6 @@ def clock():
 
 @pytest.fixture
 def plane(clock):
-    # The server's TLS certificate is checked against the real time.
-    import time
-
-    clock.advance(time.time() - clock.now())
     with control_plane(clock=clock) as plane:
         yield plane
 
