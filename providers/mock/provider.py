@@ -257,7 +257,8 @@ class MockProvider:
     def _keep(self, pod: Pod, status: PodStatus) -> _Entry:
         metadata = pod["metadata"]
         key = (metadata["namespace"], metadata["name"])
-        encoded = codec.dumps({"metadata": metadata, "spec": pod["spec"], "status": status})
+        # Copied, for orjson's own result keeps up to as much spare memory as it has content.
+        encoded = bytes(bytearray(codec.dumps({"metadata": metadata, "spec": pod["spec"], "status": status})))
         with self._lock:
             old = self._pods.get(key)
             logs = old.logs if old and old.uid == metadata["uid"] else {}
