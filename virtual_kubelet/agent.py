@@ -31,7 +31,7 @@ from virtual_kubelet.kube.tokens import Tokens
 from virtual_kubelet.kubelet import api
 from virtual_kubelet.kubelet.service import KubeletServer
 from virtual_kubelet.node.api_gate import ApiGate
-from virtual_kubelet.node.health import Health, passes
+from virtual_kubelet.node.health import Health, first_problem, passes
 from virtual_kubelet.node.host import host_facts
 from virtual_kubelet.node.node_controller import NodeController
 from virtual_kubelet.node.pod_context import NodePodContext
@@ -156,6 +156,11 @@ class VirtualKubelet:
         """Tell whether API server, provider and node are all as they should be. See /readyz."""
         node = self._up()
         return node is not None and passes(node.health.ready())
+
+    def problem(self) -> str:
+        """Return what keeps the agent from being ready, in one line; "" when it is."""
+        node = self._up()
+        return "not running" if node is None else first_problem(node.health.ready())
 
     def _up(self) -> _Node | None:
         with self._lock:

@@ -212,6 +212,10 @@ class SupervisorClient:
         records = self._directory / "containers"
         return records.is_dir() and any(records.glob("*.json"))
 
+    def may_run(self) -> bool:
+        """Tell whether a supervisor may be there, be it an idle one."""
+        return self.has_records() or (self._directory / SOCKET_NAME).exists()
+
     @property
     def connected(self) -> bool:
         """Tell whether there is a connection."""

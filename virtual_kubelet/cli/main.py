@@ -25,6 +25,7 @@ COMMANDS = {
     "run": "run a node (the default)",
     "dev": "an embedded control plane and a node in one process, for trying things out",
     "providers": "list the providers, or check that one is there",
+    "supervisor": "hold the processes of the process provider, as a service of its own",
     "version": "print the version",
 }
 
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "run": _run,
         "dev": _dev,
         "providers": _providers,
+        "supervisor": _supervisor,
         "version": _version,
     }
     try:
@@ -110,6 +112,14 @@ def _providers(words: list[str]) -> int:
         return 1
     print("\n".join([wanted] if wanted else registry.names()))
     return 0
+
+
+def _supervisor(words: list[str]) -> int:
+    from virtual_kubelet.cli import supervisor
+
+    parser = _parser("supervisor")
+    supervisor.add_arguments(parser)
+    return supervisor.run(vars(parser.parse_args(words)), os.environ)
 
 
 def _version(words: list[str]) -> int:

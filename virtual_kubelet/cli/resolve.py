@@ -40,8 +40,11 @@ class Invocation:
     shutdown_timeout: float = 20
 
 
-def resolve(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Invocation:
-    """Return what is asked for; raise `ConfigError` (or `UsageError`) with one line that names the culprit."""
+def resolve(flags: Mapping[str, Any], environ: Mapping[str, str], *, need_cluster: bool = True) -> Invocation:
+    """Return what is asked for; raise `ConfigError` (or `UsageError`) with one line that names the culprit.
+
+    Without `need_cluster` no kubeconfig is looked for.
+    """
     given = _given(flags, environ)
     wanted = {option.key: given[option.key] for option in OPTIONS if option.key in given}
     logging = {
@@ -56,7 +59,8 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Invocation:
     wanted["taints"] = _taints(wanted, environ)
     wanted["node_name"] = _node_name(wanted.pop("nodename", Settings.node_name))
     wanted["operating_system"] = str(wanted.pop("os", Settings.operating_system)).capitalize()
-    wanted["kubeconfig"] = _kubeconfig(wanted.get("kubeconfig", ""), environ)
+    if need_cluster:
+        wanted["kubeconfig"] = _kubeconfig(wanted.get("kubeconfig", ""), environ)
     wanted["state_dir"] = _state_dir(wanted.get("state_dir", ""), wanted["node_name"], environ)
     known = {item.name for item in fields(Settings)}
     assert set(wanted) <= known, set(wanted) - known

@@ -10,7 +10,7 @@ from virtual_kubelet.node.api_gate import ApiGate
 from virtual_kubelet.node.node_controller import NodeController
 from virtual_kubelet.node.pods import Pods
 
-__all__ = ["Check", "Health", "passes"]
+__all__ = ["Check", "Health", "first_problem", "passes"]
 
 Check: TypeAlias = "Callable[[], str | None]"
 """Raises `RuntimeError` with the reason when something is wrong."""
@@ -82,12 +82,17 @@ class Health:
 
 def passes(checks: Mapping[str, Check]) -> bool:
     """Tell whether none of the checks raises."""
-    try:
-        for check in checks.values():
+    return not first_problem(checks)
+
+
+def first_problem(checks: Mapping[str, Check]) -> str:
+    """Return why the first check that fails does so, in one line; "" when none fails."""
+    for name, check in checks.items():
+        try:
             check()
-    except RuntimeError:
-        return False
-    return True
+        except RuntimeError as error:
+            return f"{name}: {' '.join(str(error).split()) or 'failed'}"
+    return ""
 
 
 def _some(lines: list[str]) -> str:
