@@ -84,7 +84,7 @@ class ProcessDriver:
         client = SupervisorClient(directory, on_container=lambda _message: None, on_connect=lambda: None)
         client.start()
         try:
-            if client.has_records():
+            if client.may_run():
                 client.call("shutdown", force=True, timeout=PURGE_TIMEOUT)
         finally:
             client.stop(Deadline(PURGE_TIMEOUT))

@@ -29,13 +29,14 @@ POD = "pod.json"
 RECORD = "record.json"
 
 
-def without_secrets(pod: Pod, secret_names: Callable[[Container], Collection[str]]) -> Pod:
-    """Return a copy of `pod` whose variables from Secrets have no value.
+def without_secrets(pod: Pod, secret_names: Callable[[Container], Collection[str]]) -> tuple[Pod, bool]:
+    """Return a copy of `pod` whose variables from Secrets have no value, and whether there are any.
 
     They are resolved again when a container is started, from the pod that the API server has.
     """
     plain: Pod = codec.copy(pod)
     spec = plain["spec"]
+    found = False
     for container in (
         *spec.get("containers", ()),
         *spec.get("initContainers", ()),
@@ -45,7 +46,8 @@ def without_secrets(pod: Pod, secret_names: Callable[[Container], Collection[str
         for variable in container.get("env") or ():
             if variable.get("name") in hidden:
                 variable.pop("value", None)
-    return plain
+                found = True
+    return plain, found
 
 
 class Journal:

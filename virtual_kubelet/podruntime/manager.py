@@ -45,6 +45,7 @@ logger = logging.getLogger(__name__)
 RETRY_LIST = 2.0
 GARBAGE_PERIOD = 10.0
 REFRESH_PERIOD = 60.0
+EVICTION_PERIOD = 10.0
 KEEP_UNWANTED = 300.0  # seconds that an ended pod may be missing from the API before it is forgotten
 KEEP_ENDED = 120.0  # seconds that a deleted pod's last status is kept for an agent that has not fetched it
 
@@ -84,6 +85,7 @@ class PodManager(Access):
                 Workers(self._queue, self._step, options.workers, f"{driver.name}-pod"),
                 self._periodic(self._collect_garbage, GARBAGE_PERIOD, "garbage"),
                 self._periodic(self._refresh, REFRESH_PERIOD, "volumes"),
+                self._periodic(self._evict, EVICTION_PERIOD, "eviction"),
             ]
         )
         self._lock = threading.Lock()
@@ -123,7 +125,7 @@ class PodManager(Access):
         self._journal.open()
         volumes.open()
         for pod, record in self._journal.load():
-            self._pods.put(PodWorker(pod, record, tools))
+            self._pods.put(PodWorker(pod, record, tools, restored=True))
         context.on_change(self._references_changed)
         self._driver.open(self)
         self._services.start()
@@ -165,17 +167,20 @@ class PodManager(Access):
             record.verdict = admission.admit(pod, others, self._driver.capacity())
             record.admitted = record.verdict is None
             self._pods.put(worker)
-        self._save_pod(uid, pod)
+        record.has_secrets = self._save_pod(uid, pod)
         self._journal.save_record(uid, record.to_json())
         self._queue.add(uid)
 
-    def _save_pod(self, uid: str, pod: Pod) -> None:
+    def _save_pod(self, uid: str, pod: Pod) -> bool:
+        """Write the pod down; return whether values from Secrets were left out."""
         context = self._need_context()
 
         def secret_names(container: Container) -> frozenset[str]:
             return context.secret_names(pod, container)
 
-        self._journal.save_pod(uid, without_secrets(pod, secret_names))
+        plain, has_secrets = without_secrets(pod, secret_names)
+        self._journal.save_pod(uid, plain)
+        return has_secrets
 
     def update_pod(self, pod: Pod) -> None:
         """Take a changed spec."""
@@ -331,6 +336,16 @@ class PodManager(Access):
         except ProviderError as error:
             # What is there stays as it is, as in the kubelet.
             logger.info("pod %s: its volumes cannot be refreshed: %s", worker.uid, error)
+
+    def _evict(self) -> None:
+        tools = self._need_tools()
+        for worker in self._pods.all():
+            if not worker.state.needs_room():
+                continue
+            message = tools.operations.volumes.oversized(worker.state.pod)
+            if message:
+                worker.fail("Evicted", message)
+                tools.operations.context.event(worker.state.pod, "Warning", "Evicted", message)
 
     def _collect_garbage(self) -> None:
         """Forget ended pods: the agent looks only after those that run, or that the API has."""

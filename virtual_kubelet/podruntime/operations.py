@@ -22,6 +22,7 @@ from virtual_kubelet.podruntime.driver import (
     ImageError,
     Sandbox,
 )
+from virtual_kubelet.podruntime.pod_state import StartFrom
 from virtual_kubelet.podruntime.volumes import Volumes
 from virtual_kubelet.provider import LogOptions, PodContext
 from virtual_kubelet.pure.expansion import command_line
@@ -80,9 +81,10 @@ class Operations:
         self.driver.release_pod(uid)
         self.volumes.remove(uid)
 
-    def start(self, pod: Pod, name: str, attempt: int, sandbox: Sandbox) -> ContainerInfo:
+    def start(self, start: StartFrom, name: str, attempt: int) -> ContainerInfo:
         """Start an attempt; raise `StartError` (or any other `ProviderError`)."""
-        source = self._newest(pod)
+        pod, sandbox = start.pod, start.sandbox
+        source = self._newest(start)
         slot = find(source, name) or find(pod, name)
         if slot is None:
             raise StartError("CreateContainerConfigError", f"the pod has no container {name}")
@@ -103,10 +105,16 @@ class Operations:
             self._event(pod, "Normal", "Started", f"Started container {name}")
         return info
 
-    def _newest(self, pod: Pod) -> Pod:
+    def _newest(self, start: StartFrom) -> Pod:
         """Return the pod as the API server has it: its references are resolved anew for each start."""
-        uid = pod["metadata"]["uid"]
-        return next((item for item in self.context.pods() if item["metadata"].get("uid") == uid), pod)
+        uid = start.pod["metadata"]["uid"]
+        found = next((item for item in self.context.pods() if item["metadata"].get("uid") == uid), None)
+        if found is not None:
+            return found
+        if not start.whole:
+            text = "values from Secrets are not known until the API server has told of the pod"
+            raise StartError("CreateContainerConfigError", text)
+        return start.pod
 
     def _request(self, pod: Pod, container: Container, attempt: int, sandbox: Sandbox) -> ContainerRequest:
         name = container["name"]

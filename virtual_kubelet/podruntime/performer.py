@@ -99,12 +99,10 @@ class Performer:
         )
 
     def _start(self, action: StartContainer) -> None:
-        allowed = self.state.may_start()
+        start = self.state.to_start()
         try:
-            if allowed is not None and allowed[1].sandbox is not None:
-                pod, record = allowed
-                assert record.sandbox is not None
-                self.state.tell(self.operations.start(pod, action.name, action.attempt, record.sandbox))
+            if start is not None:
+                self.state.tell(self.operations.start(start, action.name, action.attempt))
         except ProviderError as error:
             reason = error.reason if isinstance(error, StartError) else "CreateContainerError"
             self._could_not_start(action.name, reason, str(error))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from virtual_kubelet.objects import Container, JsonObject, Pod, PodStatus
 from virtual_kubelet.podruntime import transitions
@@ -25,13 +26,13 @@ from virtual_kubelet.podruntime.actions import (
 )
 from virtual_kubelet.podruntime.containers import find
 from virtual_kubelet.podruntime.decisions import PREPARE, TEAR_DOWN, decide
-from virtual_kubelet.podruntime.driver import EXITED, ContainerInfo
+from virtual_kubelet.podruntime.driver import EXITED, ContainerInfo, Sandbox
 from virtual_kubelet.podruntime.probes import Wanted, wanted_probes
 from virtual_kubelet.podruntime.record import ContainerRecord, PodRecord
 from virtual_kubelet.podruntime.statuses import pod_status
 from virtual_kubelet.runtime.clock import Clock
 
-__all__ = ["PodState"]
+__all__ = ["PodState", "StartFrom"]
 
 INNER = (StopContainer, Terminate, Fail, Initialized)
 """Actions that are changes of the record and nothing else."""
@@ -39,10 +40,19 @@ INNER = (StopContainer, Terminate, Fail, Initialized)
 MessageOf = Callable[[Container, ContainerInfo], str]
 
 
+@dataclass(frozen=True)
+class StartFrom:
+    """What a container is started from."""
+
+    pod: Pod
+    sandbox: Sandbox
+    whole: bool  # whether the spec has all its values
+
+
 class PodState:
     """One pod. Every method is safe from any thread."""
 
-    def __init__(self, pod: Pod, record: PodRecord, *, scheme: str, clock: Clock) -> None:
+    def __init__(self, pod: Pod, record: PodRecord, *, scheme: str, clock: Clock, whole: bool = True) -> None:
         self.uid = record.uid
         self.namespace = record.namespace
         self.name = record.name
@@ -52,6 +62,7 @@ class PodState:
         # Everything below is under the lock.
         self._pod = pod
         self._record = record
+        self._whole = whole  # whether the spec has all its values
         self._inbox: list[ContainerInfo] = []
         self._learned: dict[
             str, float
@@ -162,6 +173,7 @@ class PodState:
         """Take a changed spec."""
         with self._lock:
             self._pod = pod
+            self._whole = True
 
     def delete(self, grace: float) -> None:
         """Note that the pod is to go."""
@@ -315,13 +327,13 @@ class PodState:
             transitions.hook_started(self._record.container(action.name), post_start=post_start)
             self._changed = True
 
-    def may_start(self) -> tuple[Pod, PodRecord] | None:
-        """Return pod and record for a start that was decided, None when the pod has been told to end meanwhile."""
+    def to_start(self) -> StartFrom | None:
+        """Return what a start that was decided needs; None when the pod has been told to end meanwhile."""
         with self._lock:
             record = self._record
             if record.deleted_at or record.verdict or record.termination or record.sandbox is None:
                 return None
-            return self._pod, record
+            return StartFrom(self._pod, record.sandbox, self._whole)
 
     def finished(
         self, what: str, change: Callable[[PodRecord], None] | None = None, *, prepared: bool = False

@@ -47,10 +47,19 @@ class Tools:
 class PodWorker:
     """One pod; safe from any thread."""
 
-    def __init__(self, pod: Pod, record: PodRecord, tools: Tools, *, stub: bool = False) -> None:
+    def __init__(
+        self, pod: Pod, record: PodRecord, tools: Tools, *, stub: bool = False, restored: bool = False
+    ) -> None:
         self.uid = record.uid
         self.stub = stub  # made of labels: the spec is not known yet. Changed by the list's loop only.
-        self.state = PodState(pod, record, scheme=tools.driver.name, clock=tools.clock)
+        # What comes from the journal lacks what is secret.
+        self.state = PodState(
+            pod,
+            record,
+            scheme=tools.driver.name,
+            clock=tools.clock,
+            whole=not (restored and record.has_secrets),
+        )
         self._tools = tools
         self._saving = threading.Lock()  # one writer of the record's file at a time, each with the newest
         self._performer = Performer(

@@ -102,6 +102,7 @@ class PodRecord:
     namespace: str
     name: str
     admitted: bool = False
+    has_secrets: bool = False  # values from Secrets, which the journal leaves out
     verdict: Verdict | None = None
     start_time: float = 0.0
     sandbox: Sandbox | None = None

@@ -21,6 +21,7 @@ from virtual_kubelet.objects import Container, JsonObject, Pod
 from virtual_kubelet.podruntime import payload
 from virtual_kubelet.podruntime.driver import Mount
 from virtual_kubelet.provider import PodContext
+from virtual_kubelet.pure import quantity
 
 __all__ = ["SUPPORTED", "Volumes", "check_volumes", "is_service_account", "kind_of"]
 
@@ -176,14 +177,14 @@ class Volumes:
         if self._memory != self._pods:
             shutil.rmtree(self._memory / uid, ignore_errors=True)
 
-    def oversized(self, pod: Pod, limits: Mapping[str, int]) -> tuple[str, int] | None:
-        """Return name and limit of an emptyDir that holds more bytes than `limits` allows, if there is one."""
+    def oversized(self, pod: Pod) -> str:
+        """Return why the pod is to be evicted: an emptyDir holds more than its sizeLimit; "" where none does."""
         uid = pod["metadata"]["uid"]
         for volume in pod["spec"].get("volumes") or ():
-            limit = limits.get(str(volume["name"]))
-            if limit is not None and _size(self._path(uid, volume)) > limit:
-                return str(volume["name"]), limit
-        return None
+            limit = (volume.get("emptyDir") or {}).get("sizeLimit")
+            if limit and _size(self._path(uid, volume)) > quantity.parse(limit).value > 0:
+                return f'Usage of EmptyDir volume "{volume["name"]}" exceeds the limit "{limit}". '
+        return ""
 
 
 def _sub_path(mount: JsonObject, environment: Mapping[str, str]) -> str:

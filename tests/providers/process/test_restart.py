@@ -230,3 +230,26 @@ def test_the_supervisor_ends_when_nobody_needs_it(state):
         assert node.phase(pod) == "Succeeded"
     finally:
         node.close()
+
+
+def test_a_restart_without_the_secrets_waits_for_the_api_server(state):
+    item = container('echo "$SECRET_TOKEN"; read line; exit 1', stdin=True)
+    item["env"] = [{"name": "SECRET_TOKEN", "value": "hunter2"}]
+    pod = make_pod(item, restartPolicy="Always")
+    node = Node(state)
+    node.run(pod)
+    node.wait_state(pod, "running")
+    pid = next(iter(records(state).values()))["pid"]
+    node.close()
+    node = Node(state)
+    try:
+        eventually(lambda: node.status(pod))
+        os.kill(pid, signal.SIGKILL)
+        message = eventually(lambda: node.state(pod).get("waiting", {}).get("message"))
+        assert "values from Secrets are not known" in message
+        node.context.api_pods = [pod]
+        node.context.change("default", "web")
+        eventually(lambda: node.containers(pod)["c"]["restartCount"] == 1)
+        eventually(lambda: node.logs(pod) == "hunter2\n")
+    finally:
+        node.close()
