@@ -11,7 +11,8 @@ to put the final environment in; `metadata.uid` tells pods of one name apart; a 
 `metadata.deletionGracePeriodSeconds`.
 
 What a provider promises: `create_pod` and `delete_pod` begin the work and return; both may be called again
-for the same pod and then do no harm; `get_pods` returns all pods of this node or raises, never a part.
+for the same pod and then do no harm; `get_pods` returns all pods of this node or raises, never a part; pods and
+statuses that it hands out (also by `notify_pods`) are read long after: it gives copies, or never changes them.
 Errors are those of `virtual_kubelet.errors` below `ProviderError`; any other exception counts as one that
 may pass.
 
@@ -138,7 +139,7 @@ class ConfiguringNode(Protocol):
     """Wants a say in the Node object."""
 
     def configure_node(self, node: Node) -> None:
-        """Change `node` in place before it is registered."""
+        """Change `node` in place before it is registered, and again, in the same way, before each report."""
 
 
 @runtime_checkable
