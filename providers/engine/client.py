@@ -1,0 +1,278 @@
+"""The only place that speaks to an engine: one request, one answer; or a stream.
+
+    Client(endpoint, version="", auth=None)
+        .json(method, path, ...)     the decoded answer
+        .send(method, path, ...)     the answer's status
+        .stream(method, path, ...)   a Stream of bytes, closed from any thread
+        .hijack(path, ...)           a connection that is the container's own from then on
+
+Idempotent calls are tried three times within 15 seconds. The API version is negotiated at the first call and
+again after the engine was away; an engine that is upgraded keeps its agent.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import requests
+import tenacity
+from requests.auth import AuthBase
+
+from virtual_kubelet import codec
+from virtual_kubelet.errors import NotSupported, ProviderError, Unavailable
+from virtual_kubelet.providers.engine import dialect, failures, hijack
+from virtual_kubelet.providers.engine.adapter import UnixAdapter
+from virtual_kubelet.providers.engine.dialect import Engine
+from virtual_kubelet.providers.engine.endpoint import Endpoint
+from virtual_kubelet.providers.engine.streams import Stream
+from virtual_kubelet.runtime.threads import StopSignal
+from virtual_kubelet.version import __version__
+from virtual_kubelet.web.transport import Transport
+
+__all__ = ["Client", "JsonHeaders"]
+
+logger = logging.getLogger(__name__)
+
+POOL = 32
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 60.0
+ATTEMPTS, ALL_ATTEMPTS = 3, 15.0
+JsonHeaders = Mapping[str, str]
+Query = Mapping[str, Any]
+
+
+class Client:
+    """A client of one engine; safe from any thread."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        version: str = "",
+        auth: AuthBase | None = None,
+        stop: StopSignal | None = None,
+    ) -> None:
+        """`version` (`1.23`) is used as it is; without one it is negotiated. `stop` ends waits between tries."""
+        self.endpoint = endpoint
+        self._version = version.removeprefix("v")
+        self._stop = stop or StopSignal()
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxy and no .netrc between an agent and its engine
+        self._session.auth = auth
+        self._session.headers["User-Agent"] = f"virtual-kubelet/{__version__}"
+        if endpoint.path:
+            self._session.mount("http+unix://", UnixAdapter(endpoint, pool_maxsize=POOL))
+        else:
+            adapter = requests.adapters.HTTPAdapter(pool_maxsize=POOL)
+            self._session.mount(endpoint.base_url, adapter)
+        if endpoint.tls is not None:
+            self._session.verify = (endpoint.tls.ca or True) if endpoint.tls.verify else False
+            if endpoint.tls.cert:
+                self._session.cert = (endpoint.tls.cert, endpoint.tls.key or endpoint.tls.cert)
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None  # under the lock
+
+    def close(self) -> None:
+        """Close idle connections; streams are their users' to close."""
+        self._stop.set()
+        self._session.close()
+
+    # -- which engine ---------------------------------------------------------------------------------
+
+    def engine(self) -> Engine:
+        """Return who answers; asked for once."""
+        with self._lock:
+            engine = self._engine
+        if engine is None:
+            prefix = f"/v{self._version}" if self._version else ""
+            answer = self._try("GET", f"{prefix}/version", None, {}, READ_TIMEOUT)
+            engine = dialect.negotiate(codec.loads(answer.content), self._version)
+            logger.info("%s is %s, API version %s", self.endpoint, engine, engine.api)
+            with self._lock:
+                self._engine = engine
+        return engine
+
+    def forget_engine(self) -> None:
+        """Ask again who answers: the connection was lost."""
+        with self._lock:
+            self._engine = None
+
+    # -- calls ----------------------------------------------------------------------------------------
+
+    def json(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Any = None,
+        headers: JsonHeaders | None = None,
+        timeout: float = READ_TIMEOUT,
+        again: bool | None = None,
+    ) -> Any:
+        """Return the answer; None for one without a body. Raises `ProviderError`.
+
+        Args:
+            method: GET, POST, DELETE.
+            path: below the version, for example `/containers/json`; its parts quoted by the caller (`quoted`).
+            query: parameters; true and false become 1 and 0, None is left out.
+            body: what is sent as JSON.
+            headers: more of them.
+            timeout: seconds without a byte.
+            again: whether to try again when the engine does not answer; by default GET and DELETE.
+        """
+        answer = self._request(method, path, query, body, headers, timeout, again)
+        if not answer.content.strip():
+            return None
+        try:
+            return codec.loads(answer.content)
+        except ValueError as error:
+            raise ProviderError(f"{method} {path}: the engine's answer is not JSON") from error
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Any = None,
+        timeout: float = READ_TIMEOUT,
+        again: bool | None = None,
+    ) -> int:
+        """Return the status of an answer whose body does not matter: 200, 204 or 304."""
+        return self._request(method, path, query, body, None, timeout, again).status_code
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Query | None,
+        body: Any,
+        headers: JsonHeaders | None,
+        timeout: float,
+        again: bool | None,
+    ) -> requests.Response:
+        url = self._path(path, query)
+        data, content = _encoded(method, body)
+        sent = {**content, **(headers or {})}
+        if again if again is not None else method in {"GET", "DELETE"}:
+            retrying = tenacity.Retrying(
+                stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_after_delay(ALL_ATTEMPTS),
+                wait=tenacity.wait_random_exponential(multiplier=0.2, max=2),
+                retry=tenacity.retry_if_exception_type(Unavailable),
+                sleep=self._pause,
+                reraise=True,
+            )
+            answer: requests.Response = retrying(self._try, method, url, data, sent, timeout)
+            return answer
+        return self._try(method, url, data, sent, timeout)
+
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise Unavailable("the provider is stopping")
+
+    def _path(self, path: str, query: Query | None) -> str:
+        return f"/v{self.engine().api}{path}{_query(query)}"
+
+    def _try(
+        self, method: str, url: str, data: bytes | None, headers: JsonHeaders, timeout: float
+    ) -> requests.Response:
+        try:
+            answer = self._session.request(
+                method,
+                self.endpoint.base_url + url,
+                data=data,
+                headers=dict(headers),
+                timeout=(CONNECT_TIMEOUT, timeout),
+                allow_redirects=False,
+            )
+        except failures.BROKEN as error:
+            raise failures.unreachable(error, str(self.endpoint)) from error
+        if answer.status_code >= 400 or 300 <= answer.status_code < 304:
+            raise failures.failure(answer.status_code, answer.content, f"{method} {url.partition('?')[0]}")
+        return answer
+
+    # -- streams --------------------------------------------------------------------------------------
+
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        headers: JsonHeaders | None = None,
+        timeout: float | None = None,
+    ) -> Stream:
+        """Return the bytes of an answer as they come; `timeout` seconds without a byte end it with an error."""
+        _, content = _encoded(method, None)
+        url = self._path(path, query)
+        try:
+            answer = self._session.request(
+                method,
+                self.endpoint.base_url + url,
+                data=b"" if method == "POST" else None,
+                headers={**content, **(headers or {})},
+                timeout=(CONNECT_TIMEOUT, timeout),
+                stream=True,
+                allow_redirects=False,
+            )
+            if answer.status_code >= 400:
+                raise failures.failure(answer.status_code, answer.content, f"{method} {path}")
+        except failures.BROKEN as error:
+            raise failures.unreachable(error, str(self.endpoint)) from error
+        return Stream(answer, str(self.endpoint))
+
+    def hijack(self, path: str, *, query: Query | None = None, body: Any = None) -> Transport:
+        """POST, and return the connection: from then on it is the container's streams. Raises `ProviderError`."""
+        data, headers = _encoded("POST", body)
+        url = self._path(path, query)
+        prepared = self._session.prepare_request(
+            requests.Request("POST", self.endpoint.base_url + url, data=data or b"", headers=headers)
+        )
+        try:
+            return hijack.open_stream(self.endpoint, prepared, url)
+        except failures.BROKEN as error:
+            raise failures.unreachable(error, str(self.endpoint)) from error
+
+    # -- small things ---------------------------------------------------------------------------------
+
+    def supports(self, path: str, query: Query | None = None) -> bool:
+        """Tell whether an engine has a route (asked by GET)."""
+        try:
+            self.send("GET", path, query=query)
+        except NotSupported:
+            return False
+        return True
+
+
+def quoted(text: str) -> str:
+    """Return one part of a path."""
+    return quote(text, safe="")
+
+
+def _query(query: Query | None) -> str:
+    if not query:
+        return ""
+    pairs = [(key, _parameter(value)) for key, value in query.items() if value is not None]
+    return f"?{urlencode(pairs, quote_via=quote)}" if pairs else ""
+
+
+def _parameter(value: Any) -> str:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, (dict, list)):
+        return codec.dumps(value).decode()
+    return str(value)
+
+
+def _encoded(method: str, body: Any) -> tuple[bytes | None, dict[str, str]]:
+    if body is not None:
+        return codec.dumps(body), {"Content-Type": "application/json"}
+    if method == "POST":
+        # What the engine's own clients send for no body; a signature covers it.
+        return b"", {"Content-Type": "text/plain"}
+    return None, {}

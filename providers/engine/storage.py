@@ -1,0 +1,132 @@
+"""A pod's volumes on an engine: binds of this machine's files, or, with an engine elsewhere, volumes of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+
+from virtual_kubelet.errors import Conflict, InvalidInput, NotFound
+from virtual_kubelet.objects import JsonObject, Pod
+from virtual_kubelet.podruntime.driver import ContainerRequest, Mount
+from virtual_kubelet.podruntime.volumes import is_service_account, kind_of
+from virtual_kubelet.provider import PodContext
+from virtual_kubelet.providers.engine import bodies, dialect, labels
+from virtual_kubelet.providers.engine.client import Client, quoted
+
+__all__ = ["Storage"]
+
+logger = logging.getLogger(__name__)
+
+TERMINATION_LOG = "/dev/termination-log"
+
+
+class Storage:
+    """Where volumes are."""
+
+    def __init__(
+        self, client: Client, *, local: bool, driver: str = "", driver_options: JsonObject | None = None
+    ) -> None:
+        """`local`: the engine sees this machine's files. `driver` makes its volumes, "" for the engine's default."""
+        self._client = client
+        self._local = local
+        self._driver = driver
+        self._driver_options = driver_options or {}
+        self._context: PodContext | None = None  # written once, by `bind`
+
+    def bind(self, context: PodContext) -> None:
+        """Take the surroundings."""
+        self._context = context
+
+    def check(self, pod: Pod) -> None:
+        """Refuse volumes that an engine elsewhere cannot have."""
+        if self._local:
+            return
+        for volume in pod["spec"].get("volumes") or ():
+            kind, name = kind_of(volume), volume.get("name")
+            in_memory = kind == "emptyDir" and (volume.get("emptyDir") or {}).get("medium") == "Memory"
+            if in_memory:
+                raise InvalidInput(
+                    f'volume "{name}" is an emptyDir of medium Memory, which an engine elsewhere cannot share'
+                )
+            if kind != "emptyDir" and not is_service_account(volume):
+                raise InvalidInput(
+                    f'volume "{name}" is a {kind}: it is made of files of this node, and the engine runs elsewhere;'
+                    " an engine on the node itself can have it"
+                )
+
+    def prepare(self, pod: Pod) -> None:
+        """Make the engine's own volumes; those that are there stay as they are."""
+        if self._local:
+            return
+        assert self._context is not None
+        own = labels.of_volume(pod, self._context.node_name, self._context.cluster_id)
+        for volume in pod["spec"].get("volumes") or ():
+            if kind_of(volume) == "emptyDir":
+                body: JsonObject = {
+                    "Name": labels.volume_name(pod["metadata"]["uid"], volume["name"]),
+                    "Labels": own,
+                }
+                if self._driver:
+                    body |= {"Driver": self._driver, "DriverOpts": self._driver_options}
+                self._client.json("POST", "/volumes/create", body=body, again=True)
+
+    def release(self, uid: str) -> None:
+        """Remove the engine's own volumes of a pod; one that an ended container still holds waits for it."""
+        if self._local:
+            return
+        for name in self._names(uid=uid):
+            with contextlib.suppress(NotFound, Conflict):
+                self._client.send("DELETE", f"/volumes/{quoted(name)}")
+
+    def _names(self, **wanted: str) -> list[str]:
+        assert self._context is not None
+        query = {**labels.node_labels(self._context.node_name), labels.KIND: labels.VOLUME}
+        query |= {labels.OWN[key]: value for key, value in wanted.items()}
+        filters = dialect.label_filter(query, self._client.engine().api)
+        answer = self._client.json("GET", "/volumes", query={"filters": filters}) or {}
+        volumes = answer.get("Volumes") or ()
+        cluster = self._context.cluster_id
+        return [
+            str(item["Name"])
+            for item in volumes
+            if labels.is_ours(item.get("Labels") or {}, self._context.node_name, cluster)
+            and all((item.get("Labels") or {}).get(labels.OWN[key]) == value for key, value in wanted.items())
+        ]
+
+    def purge(self) -> None:
+        """Remove all of this node."""
+        if self._local or self._context is None:
+            return
+        for name in self._names():
+            with contextlib.suppress(NotFound, Conflict):
+                self._client.send("DELETE", f"/volumes/{quoted(name)}", query={"force": True})
+
+    def mounts(self, request: ContainerRequest) -> list[JsonObject]:
+        """Return what a container sees of the volumes."""
+        if self._local:
+            return [
+                *(bodies.bind_mount(mount, request.container) for mount in request.mounts),
+                *_termination(request),
+            ]
+        volumes = {str(volume["name"]): volume for volume in request.pod["spec"].get("volumes") or ()}
+        return [
+            self._engine_mount(request, mount)
+            for mount in request.mounts
+            if kind_of(volumes.get(mount.name) or {}) == "emptyDir"
+        ]
+
+    def _engine_mount(self, request: ContainerRequest, mount: Mount) -> JsonObject:
+        wanted = next((item for item in request.container.get("volumeMounts") or () if item["mountPath"] == mount.target), {})  # fmt: skip
+        if wanted.get("subPath") or wanted.get("subPathExpr"):
+            raise InvalidInput(
+                f'volumeMount "{mount.name}": subPath is not supported with an engine elsewhere'
+            )
+        name = labels.volume_name(request.pod["metadata"]["uid"], mount.name)
+        return {"Type": "volume", "Source": name, "Target": mount.target, "ReadOnly": mount.read_only}
+
+
+def _termination(request: ContainerRequest) -> list[JsonObject]:
+    if not request.termination_log:
+        return []
+    target = str(request.container.get("terminationMessagePath") or TERMINATION_LOG)
+    return [{"Type": "bind", "Source": request.termination_log, "Target": target, "ReadOnly": False}]
