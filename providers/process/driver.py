@@ -35,6 +35,7 @@ from virtual_kubelet.providers.process.supervisor.protocol import PROTOCOL, Mess
 from virtual_kubelet.providers.process.supervisor_client import SupervisorClient
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.threads import Deadline
+from virtual_kubelet.version import __version__
 
 __all__ = ["ProcessDriver"]
 
@@ -85,7 +86,7 @@ class ProcessDriver:
         client.start()
         try:
             if client.may_run():
-                client.call("shutdown", force=True, timeout=PURGE_TIMEOUT)
+                client.call("shutdown", force=True, within=PURGE_TIMEOUT)
         finally:
             client.stop(Deadline(PURGE_TIMEOUT))
         shutil.rmtree(directory, ignore_errors=True)
@@ -93,7 +94,7 @@ class ProcessDriver:
     def ping(self) -> None:
         """Return when the supervisor answers, or when none is needed."""
         if self._client.connected or self._client.has_records():
-            self._client.call("hello", protocols=[PROTOCOL], events=True, timeout=5.0)
+            self._client.call("hello", protocols=[PROTOCOL], events=True, within=5.0)
 
     def check(self, pod: Pod) -> None:
         """Refuse what processes cannot be."""
@@ -129,8 +130,8 @@ class ProcessDriver:
     def configure_node(self, node: Node) -> None:
         """Say what runs the containers."""
         info = node.setdefault("status", {}).setdefault("nodeInfo", {})
-        info.setdefault("containerRuntimeVersion", f"process://{PROTOCOL}")
-        info.setdefault("bootID", boot_id())
+        info["containerRuntimeVersion"] = f"process://{__version__}"
+        info["bootID"] = boot_id()
 
     def node_stats(self) -> dict[str, Any]:
         """Return the machine's numbers."""

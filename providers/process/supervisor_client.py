@@ -230,11 +230,11 @@ class SupervisorClient:
     # -- calls ----------------------------------------------------------------------------------------
 
     def call(
-        self, op: str, *, timeout: float = CALL_TIMEOUT, fds: Sequence[int] = (), **fields: Any
+        self, op: str, *, within: float = CALL_TIMEOUT, fds: Sequence[int] = (), **fields: Any
     ) -> Message:
-        """Ask and wait; raise the error that comes back, `Unavailable` when none comes."""
-        deadline = Deadline(timeout, self._clock)
-        connection = self._connect(timeout)
+        """Ask and wait; raise the error that comes back, `Unavailable` when none comes in time."""
+        deadline = Deadline(within, self._clock)
+        connection = self._connect(within)
         done = threading.Event()
         outcome: list[tuple[Message | None, ProviderError | None]] = []
 
@@ -244,7 +244,7 @@ class SupervisorClient:
 
         connection.ask({"op": op, **fields}, fds, answer)
         if not done.wait(deadline.remaining()):
-            raise Unavailable(f"the supervisor did not answer {op} within {timeout:g} s")
+            raise Unavailable(f"the supervisor did not answer {op} within {within:g} s")
         result, error = outcome[0]
         if error is not None:
             raise error
