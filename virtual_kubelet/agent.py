@@ -20,7 +20,7 @@ import threading
 from collections.abc import Mapping
 from types import TracebackType
 
-from virtual_kubelet.errors import ApiUnavailable
+from virtual_kubelet.errors import ApiUnavailable, ProviderError
 from virtual_kubelet.kube import config
 from virtual_kubelet.kube.client import Client
 from virtual_kubelet.kube.informer import Informer
@@ -321,7 +321,7 @@ class _Node:
         features = (WEBSOCKET_FEATURE,) if self._gate.version >= WEBSOCKET_SINCE else ()
         return NodeWish(
             name=settings.node_name,
-            operating_system=self._provider.operating_system() or settings.operating_system,
+            operating_system=self._operating_system(),
             version=__version__,
             kubernetes_version=KUBERNETES_VERSION,
             host=host_facts(),
@@ -329,6 +329,13 @@ class _Node:
             taints=[_taint(taint.key, taint.value, taint.effect) for taint in settings.taints],
             features=features,
         )
+
+    def _operating_system(self) -> str:
+        try:
+            return self.pods.calls.ability("operating_system", self._provider.operating_system)
+        except ProviderError as error:
+            logger.warning("the provider does not tell its operating system: %s", error)
+            return self._settings.operating_system
 
     def _host_ips(self) -> tuple[str, ...]:
         return (self._gate.node_ip,) if self._gate.node_ip else ()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from support.podnode import PodNode
+from support.provider import ScriptedProvider
 from support.waiting import eventually
 
 from virtual_kubelet.errors import InvalidInput, NotSupported, Unavailable
@@ -114,3 +118,71 @@ def test_a_refused_pod_is_tried_again_when_it_changes(node, provider):
     pod = node.wait_phase("Running")
     assert "reason" not in pod["status"]
     assert provider.last("create_pod")["spec"]["containers"][0]["image"] == "busybox:2"
+
+
+class Lagging(ScriptedProvider):
+    """Knows of new pods only after a while, as eventually consistent backends do."""
+
+    lagging = True
+
+    def get_pods(self):
+        self.called("get_pods", None)
+        return [] if self.lagging else super().get_pods()
+
+    def get_pod(self, namespace, name):
+        found = super().get_pod(namespace, name)
+        return None if self.lagging else found
+
+
+def test_a_backend_that_is_behind_gets_no_pod_twice(plane, tmp_path):
+    provider = Lagging()
+    with PodNode(plane, provider, tmp_path) as node:
+        node.apply()
+        eventually(lambda: node.get()["status"].get("containerStatuses"))
+        listings = provider.count("get_pods")
+        eventually(lambda: provider.count("get_pods") >= listings + 3)
+        provider.lagging = False
+        node.wait_phase("Running")
+        assert provider.count("create_pod") == 1
+
+
+def test_a_pod_that_such_a_backend_never_showed_can_be_deleted(plane, tmp_path):
+    provider = Lagging()
+    with PodNode(plane, provider, tmp_path) as node:
+        node.apply()
+        eventually(lambda: provider.count("create_pod") == 1)
+        node.delete()
+        node.wait_gone()
+        assert provider.count("delete_pod") == 1
+
+
+def test_starts_and_looks_are_measured(node):
+    node.apply()
+    node.wait_phase("Running")
+    node.settled()
+    text = node.metrics.render().decode()
+    assert "kubelet_pod_start_sli_duration_seconds_count 1.0" in text
+    assert "kubelet_pod_start_duration_seconds_count 1.0" in text
+    assert 'kubelet_pod_worker_duration_seconds_count{operation_type="create"} 1.0' in text
+    assert "kubelet_running_pods 1.0" in text
+    assert 'virtual_kubelet_pod_status_patches_total{result="ok"} 1.0' in text
+
+
+def test_failed_looks_are_counted(node, provider):
+    provider.fail("create_pod", Unavailable("full", retry_after=60))
+    node.apply()
+    refused(node)
+    node.settled()
+    counted = 'virtual_kubelet_pod_sync_errors_total{error="Unavailable"} 1.0'
+    assert counted in node.metrics.render().decode()
+
+
+def test_a_stop_does_not_wait_for_a_provider_that_asks_for_patience(node, provider):
+    provider.fail("create_pod", Unavailable("busy", retry_after=14))
+    node.apply()
+    eventually(lambda: provider.count("create_pod") == 1)
+    before = time.monotonic()
+    node.stop()
+    assert time.monotonic() - before < 5
+    node.start()
+    node.wait_phase("Running")

@@ -155,3 +155,15 @@ def test_a_pod_without_identity(field):
     with pytest.raises(ValueError, match=f"metadata.{field}"):
         check([pod(), nameless])
     check([pod()])
+
+
+def test_a_no_about_a_pod_that_we_just_began_is_not_believed_when_patient():
+    sightings = listed()
+    sightings.wrote(pod("a"), now=100)
+    sightings.miss(KEY, "a", sightings.next_order(), now=160)
+    assert statuses(sightings) == {"a": "Pending"}
+    sightings.miss(KEY, "a", sightings.next_order(), now=161)
+    assert statuses(sightings) == {}
+    sightings.wrote(pod("a"), now=200)
+    sightings.miss(KEY, "a", sightings.next_order())
+    assert statuses(sightings) == {}

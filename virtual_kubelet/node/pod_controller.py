@@ -8,6 +8,7 @@ from virtual_kubelet.kube.informer import Informer
 from virtual_kubelet.node.pod_records import PodRecords
 from virtual_kubelet.node.pod_sync import PodSync
 from virtual_kubelet.objects import Pod, pod_key
+from virtual_kubelet.runtime.metrics import Metrics
 from virtual_kubelet.runtime.threads import Deadline
 from virtual_kubelet.runtime.workers import Workers
 from virtual_kubelet.runtime.workqueue import WorkQueue
@@ -25,14 +26,22 @@ class PodController:
     """
 
     def __init__(
-        self, informer: Informer, queue: WorkQueue, sync: PodSync, records: PodRecords, *, workers: int
+        self,
+        informer: Informer,
+        queue: WorkQueue,
+        sync: PodSync,
+        records: PodRecords,
+        *,
+        workers: int,
+        metrics: Metrics,
     ) -> None:
         self._informer = informer
         self._queue = queue
         self._sync = sync
         self._records = records
         # Daemon threads: a provider's method cannot be interrupted, and must not keep the process alive.
-        self._workers = Workers(queue, sync, workers, "pod-sync", daemon=True)
+        self._errors = metrics.sync_errors
+        self._workers = Workers(queue, self._look, workers, "pod-sync", daemon=True)
         informer.add_handler(self._on_pod)
 
     def start(self) -> None:
@@ -48,6 +57,13 @@ class PodController:
         keys = self._informer.store.keys()
         for key in keys:
             self._queue.add(key)
+
+    def _look(self, key: str) -> float | None:
+        try:
+            return self._sync(key)
+        except Exception as error:
+            self._errors.labels(type(error).__name__).inc()
+            raise
 
     def _on_pod(self, old: Pod | None, new: Pod | None) -> None:
         if new is None:

@@ -143,7 +143,7 @@ class PodEndings:
         ending.asked += 1
         ending.next_ask = self._clock.monotonic() + self._poll.delay(ending.asked + 1)
         try:
-            self._snapshot.ask(metadata["namespace"], metadata["name"], metadata["uid"])
+            self._snapshot.ask(metadata["namespace"], metadata["name"], metadata["uid"], patient=False)
         except ProviderError as error:
             # Asked again soon; the listing's own failure is what the log and /readyz show.
             logger.debug("%s: the provider cannot be asked: %s", pod_key(pod), error)

@@ -145,6 +145,6 @@ class PodLaunch:
         """Ask for the status at once, so that a quick pod is reported in this very look."""
         metadata = look.pod["metadata"]
         try:
-            self._snapshot.ask(metadata["namespace"], metadata["name"], look.uid)
+            self._snapshot.ask(metadata["namespace"], metadata["name"], look.uid, patient=True)
         except ProviderError as error:
             logger.debug("%s: the provider cannot be asked yet: %s", look.key, error)

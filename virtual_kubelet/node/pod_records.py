@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from virtual_kubelet.objects import Pod, PodStatus, pod_key
 from virtual_kubelet.pure.pod_diff import Changeable
+from virtual_kubelet.runtime.clock import SYSTEM, Clock
 
 __all__ = ["PodRecords", "Record"]
 
@@ -15,6 +16,9 @@ __all__ = ["PodRecords", "Record"]
 @dataclass(slots=True)
 class Record:
     """The memory of one pod, by UID. Written by the worker that has its key, but for `gone` and `grace`."""
+
+    seen_at: float
+    """When this process first looked at the pod (monotonic seconds)."""
 
     handed: Changeable | None = None
     """What the provider was last given; None: nothing by this process."""
@@ -49,7 +53,8 @@ class Record:
 class PodRecords:
     """The records of all pods, by key and UID. Safe from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = SYSTEM) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._records: dict[str, dict[str, Record]] = {}  # under the lock
 
@@ -59,7 +64,7 @@ class PodRecords:
             records = self._records.setdefault(key, {})
             record = records.get(uid)
             if record is None:
-                record = records[uid] = Record()
+                record = records[uid] = Record(self._clock.monotonic())
             return record
 
     def find(self, key: str, uid: str) -> Record | None:

@@ -24,6 +24,7 @@ from virtual_kubelet.pure.pod_acts import Act, Known, choose
 from virtual_kubelet.pure.pod_diff import changeable, changed_from, same
 from virtual_kubelet.pure.sightings import Sighting
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
+from virtual_kubelet.runtime.metrics import Metrics
 
 __all__ = ["PodSync"]
 
@@ -46,6 +47,7 @@ class PodSync:
         removal: PodRemoval,
         writer: StatusWriter,
         *,
+        metrics: Metrics,
         clock: Clock = SYSTEM,
     ) -> None:
         self._store = store
@@ -56,6 +58,7 @@ class PodSync:
         self._removal = removal
         self._writer = writer
         self._clock = clock
+        self._durations = {act: metrics.pod_work.labels(act.value) for act in Act}
 
     def __call__(self, key: str) -> float | None:
         """Look at `key`; return the seconds until the next look, None when there is nothing to wait for.
@@ -79,7 +82,11 @@ class PodSync:
             delay = self._removal.sweep(key, alive, pod)
             # Nothing is begun while another pod of this name still is in the provider.
             return delay if delay is not None else 0.0
-        return self._do(act, look)
+        began = self._clock.monotonic()
+        try:
+            return self._do(act, look)
+        finally:
+            self._durations[act].observe(self._clock.monotonic() - began)
 
     def needs_look(self, key: str, old: Pod, new: Pod) -> bool:
         """Tell whether a change from `old` to `new` can lead to anything; `old is new` in a resync.
@@ -173,7 +180,7 @@ class PodSync:
 
     def _asked(self, look: Look) -> Look:
         metadata = look.pod["metadata"]
-        self._snapshot.ask(metadata["namespace"], metadata["name"], look.uid)
+        self._snapshot.ask(metadata["namespace"], metadata["name"], look.uid, patient=True)
         mine = self._snapshot.of(look.key).get(look.uid)
         return Look(look.key, look.pod, look.uid, look.record, mine, look.strangers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from virtual_kubelet.errors import NotSupported
 from virtual_kubelet.kube.client import Client
@@ -62,14 +63,29 @@ class Pods:
             pushing=pushing,
             clock=clock,
         )
-        records = PodRecords()
+        records = PodRecords(clock)
         writer = StatusWriter(client, informer, event, host_ips=host_ips, metrics=metrics, clock=clock)
         endings = PodEndings(self.calls, self.snapshot, event, pushing=pushing, clock=clock)
         launch = PodLaunch(self.calls, self.snapshot, writer, prepare, event, pushing=pushing)
         removal = PodRemoval(client, self.calls, self.snapshot, endings, records, writer, clock=clock)
-        sync = PodSync(informer.store, self.snapshot, records, endings, launch, removal, writer, clock=clock)
-        self._controller = PodController(informer, self._queue, sync, records, workers=workers)
+        sync = PodSync(
+            informer.store,
+            self.snapshot,
+            records,
+            endings,
+            launch,
+            removal,
+            writer,
+            metrics=metrics,
+            clock=clock,
+        )
+        self._controller = PodController(
+            informer, self._queue, sync, records, workers=workers, metrics=metrics
+        )
         metrics.running_pods.set_function(self.snapshot.count_running)
+        for state, label in (("running", "running"), ("terminated", "exited")):
+            count = partial(self.snapshot.count_containers, state)
+            metrics.running_containers.labels(label).set_function(count)
         self._services = ServiceGroup([self.calls, self.snapshot, self._controller], clock=clock)
 
     def start(self) -> None:
@@ -78,6 +94,7 @@ class Pods:
 
     def stop(self, deadline: Deadline) -> None:
         """Finish the pods in hand; the others wait for the next start."""
+        self.calls.interrupt()
         self._services.stop(deadline)
 
     def look_at(self, key: str) -> None:

@@ -89,6 +89,10 @@ class ProviderCalls:
         """Begin to watch over slow calls."""
         self._watch.start()
 
+    def interrupt(self) -> None:
+        """Wake calls that wait to be repeated: they are not repeated any more."""
+        self._stop.set()
+
     def stop(self, deadline: Deadline) -> None:
         """Wake calls that wait to be repeated, and stop watching."""
         self._stop.set()

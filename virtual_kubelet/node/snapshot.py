@@ -112,6 +112,14 @@ class Snapshot:
         with self._lock:
             return float(sum(s.status.get("phase") == "Running" for s in self._sightings.all()))
 
+    def count_containers(self, state: str) -> float:
+        """Return how many containers are in a state (`running`, `waiting`, `terminated`), as last seen."""
+        with self._lock:
+            statuses = [sighting.status for sighting in self._sightings.all()]
+        return float(
+            sum(state in c.get("state", {}) for s in statuses for c in s.get("containerStatuses") or ())
+        )
+
     def absent_since(self, uid: str) -> int:
         """Return the order of the last word by which the provider did not have `uid`; 0: none."""
         with self._lock:
@@ -122,8 +130,11 @@ class Snapshot:
         with self._lock:
             return self._sightings.next_order()
 
-    def ask(self, namespace: str, name: str, uid: str) -> None:
-        """Ask the provider about one pod now. Raises `ProviderError`."""
+    def ask(self, namespace: str, name: str, uid: str, *, patient: bool) -> None:
+        """Ask the provider about one pod now. Raises `ProviderError`.
+
+        With `patient`, a no about a pod that was begun a moment ago is not believed yet.
+        """
         order = self.order()
         pod = self._calls.get_pod(namespace, name)
         if pod is not None:
@@ -132,7 +143,8 @@ class Snapshot:
             if pod is not None:
                 self._sightings.see(pod, order)
             if pod is None or pod["metadata"]["uid"] != uid:
-                self._sightings.miss(f"{namespace}/{name}", uid, order)
+                now = self._clock.monotonic() if patient else None
+                self._sightings.miss(f"{namespace}/{name}", uid, order, now=now)
 
     def hear(self, namespace: str, name: str, uid: str, status: PodStatus | None) -> None:
         """Take in what the provider pushes (`NotifyCallback`); never blocks."""

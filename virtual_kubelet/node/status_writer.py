@@ -89,7 +89,7 @@ class StatusWriter:
             self._take_in(pod, answer, record)
 
     def _take_in(self, pod: Pod, answer: JsonObject, record: Record) -> None:
-        self._observe_start(pod, answer["status"])
+        self._observe_start(pod, answer["status"], record)
         if record.handed is not None:
             now = changeable(cast("Pod", answer))
             if same(record.handed, now):
@@ -100,9 +100,10 @@ class StatusWriter:
         now = times.rfc3339(self._clock.now())
         return pod_status.complete(pod, reported, host_ips=self._host_ips(), now=now)
 
-    def _observe_start(self, before: Pod, after: JsonObject) -> None:
+    def _observe_start(self, before: Pod, after: JsonObject, record: Record) -> None:
         if after.get("phase") != "Running" or before.get("status", {}).get("phase") == "Running":
             return
+        self._metrics.pod_start.observe(max(0.0, self._clock.monotonic() - record.seen_at))
         created = before["metadata"].get("creationTimestamp")
         if created:
             self._metrics.pod_start_sli.observe(max(0.0, self._clock.now() - times.parse(created)))

@@ -127,10 +127,15 @@ class Sightings:
                 Sighting(before.metadata, before.status, order, told=before.told, began=before.began),
             )
 
-    def miss(self, key: str, uid: str, order: int) -> None:
-        """Take in that the provider, asked at `order`, does not have the pod."""
+    def miss(self, key: str, uid: str, order: int, *, now: float | None = None) -> None:
+        """Take in that the provider, asked at `order`, does not have the pod.
+
+        With `now`, a pod that we began a moment ago gets the patience that it has with listings.
+        """
         before = self._pods.get(key, {}).get(uid)
         if before is not None and before.order > order:
+            return
+        if before is not None and now is not None and self._is_awaited(before, now):
             return
         self._absent[uid] = max(order, self._absent.get(uid, 0))
         self._drop(key, uid)
@@ -151,10 +156,11 @@ class Sightings:
             (key, uid)
             for key, pods in self._pods.items()
             for uid, sighting in pods.items()
-            if uid not in named
-            and sighting.order <= order
-            and (sighting.told or now - sighting.began > self._patience)
+            if uid not in named and sighting.order <= order and not self._is_awaited(sighting, now)
         ]
+
+    def _is_awaited(self, sighting: Sighting, now: float) -> bool:
+        return not sighting.told and now - sighting.began <= self._patience
 
     def _put(self, key: str, sighting: Sighting) -> None:
         self._pods.setdefault(key, {})[sighting.metadata["uid"]] = sighting
