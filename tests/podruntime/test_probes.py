@@ -6,8 +6,12 @@ import contextlib
 import http.server
 import socket
 import ssl
+import sys
 
 import pytest
+from h2 import events
+from h2.config import H2Configuration
+from h2.connection import H2Connection
 from support.pod_world import World, container, make_pod
 from support.waiting import eventually
 
@@ -246,6 +250,58 @@ def test_a_server_that_says_nonsense(check):
         thread = spawn(answer, name="test-server")
         assert not check({"httpGet": {"port": listener.getsockname()[1]}}).ok
         thread.join()
+
+
+@contextlib.contextmanager
+def health_server(status, code="0"):
+    """A gRPC server with the health service alone; `asked` has the names it was asked for."""
+    asked = []
+
+    def serve():
+        connection, _ = listener.accept()
+        with connection:
+            http2 = H2Connection(H2Configuration(client_side=False))
+            http2.initiate_connection()
+            while data := connection.recv(65536):
+                for event in http2.receive_data(data):
+                    if isinstance(event, events.DataReceived):
+                        asked.append(event.data[7:].decode())
+                    if isinstance(event, events.StreamEnded):
+                        http2.send_headers(1, [(":status", "200"), ("content-type", "application/grpc")])
+                        http2.send_data(1, b"\0\0\0\0\x02\x08" + bytes([status]))
+                        http2.send_headers(
+                            1, [("grpc-status", code), ("grpc-message", "why")], end_stream=True
+                        )
+                connection.sendall(http2.data_to_send())
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = spawn(serve, name="test-server")
+        yield {"grpc": {"port": listener.getsockname()[1], "service": "inventory"}}, asked
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (1, "0", CheckResult(True, "service healthy")),
+        (2, "0", CheckResult(False, 'service unhealthy (responded with "NOT_SERVING")')),
+        (
+            1,
+            "12",
+            CheckResult(False, 'service unhealthy (responded with "UNIMPLEMENTED"): no health service'),
+        ),
+        (1, "5", CheckResult(False, "rpc error: code = 5 desc = why")),
+    ],
+)
+def test_grpc(check, status, code, expected):
+    with health_server(status, code) as (handler, asked):
+        assert check(handler) == expected
+        assert asked == ["inventory"]
+
+
+def test_grpc_without_its_package_says_what_to_install(check, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h2.connection", None)
+    assert "virtual-kubelet[grpc]" in check({"grpc": {"port": 1}}).message
 
 
 def test_commands(check):

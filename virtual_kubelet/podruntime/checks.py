@@ -1,45 +1,25 @@
-"""Asks a container whether it is well, or tells it something: exec, httpGet, tcpSocket; for probes and hooks.
+"""Asks a container whether it is well, or tells it something: exec, httpGet, tcpSocket, grpc; for probes and hooks.
 
-Nothing here blocks: connections live on the loop, commands in the driver. Texts are the kubelet's, which people
-and their alerts look for.
+Nothing here blocks: connections live on the loop (`network_checks`), commands in the driver. Texts are the
+kubelet's, which people and their alerts look for.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
-import selectors
-import socket
-import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
-
-import h11
-
 from virtual_kubelet.objects import Container, JsonObject
 from virtual_kubelet.podruntime.driver import CommandResult, ContainerInfo, Driver
+from virtual_kubelet.podruntime.grpc_check import MISSING, GrpcHealth
 from virtual_kubelet.podruntime.loop import Loop
-from virtual_kubelet.version import __version__
+from virtual_kubelet.podruntime.network_checks import (
+    CheckResult,
+    Done,
+    GrpcCheck,
+    HttpCheck,
+    HttpRequest,
+    TcpCheck,
+)
 
 __all__ = ["CheckResult", "Checks", "port_number"]
-
-logger = logging.getLogger(__name__)
-
-MAX_BODY = 10 * 1024
-MAX_REDIRECTS = 10
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """How a check ended; `message` is for an event."""
-
-    ok: bool
-    message: str = ""
-
-
-Done = Callable[[CheckResult], None]
 
 
 def port_number(container: Container, value: object) -> int:
@@ -84,6 +64,8 @@ class Checks:
                 self._http(container, handler["httpGet"], host, timeout, done)
             elif handler.get("tcpSocket") is not None:
                 self._tcp(container, handler["tcpSocket"], host, timeout, done)
+            elif handler.get("grpc") is not None:
+                self._grpc(handler["grpc"], host, timeout, done)
             else:
                 kinds = ", ".join(key for key, value in handler.items() if value is not None) or "nothing"
                 done(CheckResult(False, f"this node has no handler for {kinds}"))
@@ -110,223 +92,21 @@ class Checks:
         path = path if path.startswith("/") else "/" + path
         headers = {str(item["name"]): str(item.get("value", "")) for item in get.get("httpHeaders") or ()}
         name = f"[{host}]" if ":" in host else host
-        request = _HttpRequest(f"{scheme}://{name}:{port}{path}", host, port, headers)
-        self._loop.call(lambda: _HttpCheck(self._loop, request, timeout, done).begin())
+        request = HttpRequest(f"{scheme}://{name}:{port}{path}", host, port, headers)
+        self._loop.call(lambda: HttpCheck(self._loop, request, timeout, done).begin())
 
     def _tcp(
         self, container: Container, check: JsonObject, pod_host: str, timeout: float, done: Done
     ) -> None:
         port = port_number(container, check.get("port"))
         host = check.get("host") or pod_host
-        self._loop.call(lambda: _TcpCheck(self._loop, host, port, timeout, done).begin())
+        self._loop.call(lambda: TcpCheck(self._loop, host, port, timeout, done).begin())
 
-
-class _TcpCheck:
-    """A connection that succeeds or does not."""
-
-    def __init__(self, loop: Loop, host: str, port: int, timeout: float, done: Done) -> None:
-        self.loop = loop
-        self.host = host
-        self.port = port
-        self.sock: socket.socket | None = None
-        self._timeout = timeout
-        self._done: Done | None = done
-        self._timer = None if timeout <= 0 else loop.after(timeout, self.timed_out)
-
-    def begin(self) -> None:
-        """Connect."""
+    def _grpc(self, check: JsonObject, pod_host: str, timeout: float, done: Done) -> None:
+        host, port = str(check.get("host") or pod_host), int(check["port"])
         try:
-            family, address = _resolve(self.host, self.port)
-            self.sock = socket.socket(family, socket.SOCK_STREAM)
-            self.sock.setblocking(False)
-            self.sock.connect(address)
-        except BlockingIOError:
-            assert self.sock is not None
-            self.loop.watch(self.sock, selectors.EVENT_WRITE, self._connected)
-        except OSError as error:
-            self.connect_failed(error.strerror or str(error))
-        else:
-            self.connected()
-
-    def _connected(self, _events: int) -> None:
-        assert self.sock is not None
-        number = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if number:
-            self.connect_failed(os.strerror(number))
-        else:
-            self.connected()
-
-    def connected(self) -> None:
-        """Go on."""
-        self.finish(CheckResult(True))
-
-    def connect_failed(self, reason: str) -> None:
-        """Report."""
-        name = f"[{self.host}]" if ":" in self.host else self.host
-        self.finish(CheckResult(False, f"dial tcp {name}:{self.port}: connect: {reason.lower()}"))
-
-    def timed_out(self) -> None:
-        """Report."""
-        name = f"[{self.host}]" if ":" in self.host else self.host
-        self.finish(CheckResult(False, f"dial tcp {name}:{self.port}: i/o timeout"))
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self.sock is not None:
-            self.loop.forget(self.sock)
-            self.sock.close()
-            self.sock = None
-
-    def finish(self, result: CheckResult) -> None:
-        """Report once."""
-        done, self._done = self._done, None
-        if self._timer is not None:
-            self._timer.cancel()
-        self.close()
-        if done is not None:
-            done(result)
-
-
-def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
-    """Return the family and address of a host.
-
-    Names are looked up here, on the loop: a probe's host is an address in all but odd cases.
-    """
-    for family in (socket.AF_INET, socket.AF_INET6):
-        with contextlib.suppress(OSError):
-            socket.inet_pton(family, host)
-            return family, (host, port)
-    found, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return found, (str(address[0]), port)
-
-
-@dataclass(frozen=True)
-class _HttpRequest:
-    url: str
-    host: str
-    port: int
-    headers: Mapping[str, str]
-    redirects: int = 0
-
-
-class _HttpCheck(_TcpCheck):
-    """A GET whose status must be 200 to 399. Certificates are not checked, as by the kubelet."""
-
-    def __init__(self, loop: Loop, request: _HttpRequest, timeout: float, done: Done) -> None:
-        super().__init__(loop, request.host, request.port, timeout, done)
-        self._request = request
-        self._http = h11.Connection(h11.CLIENT)
-        self._out = b""
-        self._response: h11.Response | None = None
-        self._body = b""
-
-    def connected(self) -> None:
-        """Send the request."""
-        assert self.sock is not None
-        if self._request.url.startswith("https:"):
-            self.loop.forget(self.sock)
-            context = ssl.create_default_context()
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            self.sock = context.wrap_socket(self.sock, do_handshake_on_connect=False)
-        self._out = self._head()
-        self._advance(0)
-
-    def _head(self) -> bytes:
-        parts = urlsplit(self._request.url)
-        target = parts.path + (f"?{parts.query}" if parts.query else "")
-        given = {name.lower() for name in self._request.headers}
-        headers = [(name, value) for name, value in self._request.headers.items() if value]
-        for name, value in (
-            ("Host", parts.netloc),
-            ("User-Agent", f"kube-probe/{__version__}"),
-            ("Accept", "*/*"),
-            ("Connection", "close"),
-        ):
-            if name.lower() not in given:
-                headers.append((name, value))
-        request = h11.Request(method="GET", target=target or "/", headers=headers)
-        return (self._http.send(request) or b"") + (self._http.send(h11.EndOfMessage()) or b"")
-
-    def _advance(self, _events: int) -> None:
-        try:
-            while self.sock is not None:
-                if self._out:
-                    sent = self.sock.send(self._out)
-                    self._out = self._out[sent:]
-                elif self._receive():
-                    return
-        except (BlockingIOError, ssl.SSLWantReadError):
-            self._wait(
-                selectors.EVENT_READ if not self._out or self._in_handshake() else selectors.EVENT_WRITE
-            )
-        except ssl.SSLWantWriteError:
-            self._wait(selectors.EVENT_WRITE)
-        except (OSError, h11.ProtocolError) as error:
-            self._fail(error.strerror if isinstance(error, OSError) and error.strerror else str(error))
-
-    def _in_handshake(self) -> bool:
-        return isinstance(self.sock, ssl.SSLSocket)
-
-    def _wait(self, events: int) -> None:
-        assert self.sock is not None
-        self.loop.watch(self.sock, events, self._advance)
-
-    def _receive(self) -> bool:
-        """Take in a piece of the answer; True when there is nothing more to learn."""
-        assert self.sock is not None
-        self._http.receive_data(self.sock.recv(65536))
-        while True:
-            event = self._http.next_event()
-            if event is h11.NEED_DATA:
-                return False
-            if isinstance(event, h11.Response):
-                self._response = event
-            elif isinstance(event, h11.Data):
-                self._body += event.data[: MAX_BODY - len(self._body)]
-            if isinstance(event, h11.EndOfMessage) or len(self._body) >= MAX_BODY:
-                self._judge()
-                return True
-            if isinstance(event, h11.ConnectionClosed):
-                self._fail("EOF")
-                return True
-
-    def _judge(self) -> None:
-        assert self._response is not None
-        status = self._response.status_code
-        location = dict(self._response.headers).get(b"location")
-        if location and status in {301, 302, 303, 307, 308}:
-            self._redirect(location.decode("latin-1"), status)
-        elif 200 <= status < 400:
-            self.finish(CheckResult(True, self._body.decode("utf-8", "replace")))
-        else:
-            self.finish(CheckResult(False, f"HTTP probe failed with statuscode: {status}"))
-
-    def _redirect(self, location: str, status: int) -> None:
-        """Follow to the same host; a redirect elsewhere counts as a success, but what is there is not asked."""
-        url = urljoin(self._request.url, location)
-        parts = urlsplit(url)
-        if parts.hostname != urlsplit(self._request.url).hostname or parts.scheme not in {"http", "https"}:
-            self.finish(CheckResult(True, f"Probe terminated redirects, Response body: {status}"))
+            question = GrpcHealth(f"{host}:{port}", str(check.get("service") or ""))
+        except ImportError:
+            done(CheckResult(False, MISSING))
             return
-        if self._request.redirects >= MAX_REDIRECTS:
-            self._fail(f"stopped after {MAX_REDIRECTS} redirects")
-            return
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._request = _HttpRequest(url, self.host, port, self._request.headers, self._request.redirects + 1)
-        self.close()
-        self.port = port
-        self._http = h11.Connection(h11.CLIENT)
-        self._response, self._body = None, b""
-        self.begin()
-
-    def _fail(self, reason: str) -> None:
-        self.finish(CheckResult(False, f'Get "{self._request.url}": {reason}'))
-
-    def connect_failed(self, reason: str) -> None:
-        """Report."""
-        self._fail(f"dial tcp {self.host}:{self.port}: connect: {reason.lower()}")
-
-    def timed_out(self) -> None:
-        """Report."""
-        self._fail("context deadline exceeded (Client.Timeout exceeded while awaiting headers)")
+        self._loop.call(lambda: GrpcCheck(self._loop, host, port, question, timeout, done).begin())
