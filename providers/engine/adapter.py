@@ -42,6 +42,7 @@ class UnixAdapter(HTTPAdapter):
     """Sends every request to one unix socket."""
 
     def __init__(self, endpoint: Endpoint, *, pool_maxsize: int) -> None:
+        self._endpoint, self._size = endpoint, pool_maxsize
         self._pool = _UnixPool(endpoint, pool_maxsize)
         super().__init__(pool_maxsize=pool_maxsize)
 
@@ -58,6 +59,7 @@ class UnixAdapter(HTTPAdapter):
         return str(request.path_url)
 
     def close(self) -> None:
-        """Close what is idle."""
-        self._pool.close()
+        """Close what is idle; like any other adapter it can be used again."""
+        pool, self._pool = self._pool, _UnixPool(self._endpoint, self._size)
+        pool.close()
         super().close()

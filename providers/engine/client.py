@@ -23,7 +23,7 @@ import tenacity
 from requests.auth import AuthBase
 
 from virtual_kubelet import codec
-from virtual_kubelet.errors import NotSupported, ProviderError, Unavailable
+from virtual_kubelet.errors import NotFound, ProviderError, Unavailable
 from virtual_kubelet.providers.engine import dialect, failures, hijack
 from virtual_kubelet.providers.engine.adapter import UnixAdapter
 from virtual_kubelet.providers.engine.dialect import Engine
@@ -33,7 +33,7 @@ from virtual_kubelet.runtime.threads import StopSignal
 from virtual_kubelet.version import __version__
 from virtual_kubelet.web.transport import Transport
 
-__all__ = ["Client", "JsonHeaders"]
+__all__ = ["Client", "quoted"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ POOL = 32
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 60.0
 ATTEMPTS, ALL_ATTEMPTS = 3, 15.0
-JsonHeaders = Mapping[str, str]
+Headers = Mapping[str, str]
 Query = Mapping[str, Any]
 
 
@@ -88,13 +88,18 @@ class Client:
         with self._lock:
             engine = self._engine
         if engine is None:
-            prefix = f"/v{self._version}" if self._version else ""
-            answer = self._try("GET", f"{prefix}/version", None, {}, READ_TIMEOUT)
-            engine = dialect.negotiate(codec.loads(answer.content), self._version)
+            engine = dialect.negotiate(self._ping(), self._version)
             logger.info("%s is %s, API version %s", self.endpoint, engine, engine.api)
             with self._lock:
                 self._engine = engine
         return engine
+
+    def _ping(self) -> Mapping[str, str]:
+        prefix = f"/v{self._version}" if self._version else ""
+        try:
+            return self._try("GET", f"{prefix}/_ping", None, {}, READ_TIMEOUT).headers
+        except NotFound:
+            return {}  # Hyper has no such route
 
     def forget_engine(self) -> None:
         """Ask again who answers: the connection was lost."""
@@ -110,7 +115,7 @@ class Client:
         *,
         query: Query | None = None,
         body: Any = None,
-        headers: JsonHeaders | None = None,
+        headers: Headers | None = None,
         timeout: float = READ_TIMEOUT,
         again: bool | None = None,
     ) -> Any:
@@ -152,9 +157,9 @@ class Client:
         path: str,
         query: Query | None,
         body: Any,
-        headers: JsonHeaders | None,
+        headers: Headers | None,
         timeout: float,
-        again: bool | None,
+        again: bool | None,  # noqa: FBT001 - private, all positional
     ) -> requests.Response:
         url = self._path(path, query)
         data, content = _encoded(method, body)
@@ -179,7 +184,7 @@ class Client:
         return f"/v{self.engine().api}{path}{_query(query)}"
 
     def _try(
-        self, method: str, url: str, data: bytes | None, headers: JsonHeaders, timeout: float
+        self, method: str, url: str, data: bytes | None, headers: Headers, timeout: float
     ) -> requests.Response:
         try:
             answer = self._session.request(
@@ -204,7 +209,7 @@ class Client:
         path: str,
         *,
         query: Query | None = None,
-        headers: JsonHeaders | None = None,
+        headers: Headers | None = None,
         timeout: float | None = None,
     ) -> Stream:
         """Return the bytes of an answer as they come; `timeout` seconds without a byte end it with an error."""
@@ -237,16 +242,6 @@ class Client:
             return hijack.open_stream(self.endpoint, prepared, url)
         except failures.BROKEN as error:
             raise failures.unreachable(error, str(self.endpoint)) from error
-
-    # -- small things ---------------------------------------------------------------------------------
-
-    def supports(self, path: str, query: Query | None = None) -> bool:
-        """Tell whether an engine has a route (asked by GET)."""
-        try:
-            self.send("GET", path, query=query)
-        except NotSupported:
-            return False
-        return True
 
 
 def quoted(text: str) -> str:

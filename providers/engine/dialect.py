@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from virtual_kubelet.errors import Unavailable
 from virtual_kubelet.objects import JsonObject
 
-__all__ = ["DOCKER", "HYPER", "PODMAN", "Engine", "label_filter", "negotiate"]
+__all__ = ["DOCKER", "PODMAN", "Engine", "label_filter", "negotiate"]
 
-DOCKER, PODMAN, HYPER = "docker", "podman", "hyper"
+DOCKER, PODMAN = "docker", "podman"
 NEWEST, OLDEST = (1, 47), (1, 23)  # of the API, that this client was written for
+
+_SERVER = re.compile(r"\w+/([\w.+~-]+)")
 
 
 @dataclass(frozen=True)
@@ -20,15 +22,12 @@ class Engine:
     """Who answers."""
 
     kind: str
-    version: str  # the engine's own
+    version: str  # the engine's own, "" where it does not say
     api: str  # what both speak, for example 1.41
-    os: str = "linux"
-    architecture: str = ""
-    kernel: str = ""
 
     def __str__(self) -> str:
         """Return name and version."""
-        return f"{self.kind} {self.version}"
+        return f"{self.kind} {self.version}".rstrip()
 
     @property
     def is_podman(self) -> bool:
@@ -36,34 +35,29 @@ class Engine:
         return self.kind == PODMAN
 
 
-def negotiate(answer: Mapping[str, Any], fixed: str = "") -> Engine:
-    """Return the engine that answered `GET /version` so; `fixed` is an API version that was asked for.
+def negotiate(headers: Mapping[str, str], fixed: str = "") -> Engine:
+    """Return the engine that answered `GET /_ping` with these headers; `fixed` is a version that was asked for.
+
+    Not by `GET /version`, for which Podman runs half a dozen programs.
 
     Raises:
         Unavailable: there is no version that both know.
     """
-    theirs, oldest = _numbers(answer.get("ApiVersion")), _numbers(answer.get("MinAPIVersion"))
-    api = fixed or _text(min(theirs or OLDEST, NEWEST))
-    if not fixed and oldest and oldest > NEWEST:
-        api = _text(oldest)  # what is used of the API has not changed for years: likely to work
-    if not fixed and _numbers(api) < OLDEST:
+    theirs = _numbers(headers.get("Api-Version"))
+    if not fixed and theirs and theirs < OLDEST:
         raise Unavailable(
-            f"the engine speaks API {api}; {_text(OLDEST)} is the oldest that works: upgrade the engine"
+            f"the engine speaks API {_text(theirs)}; {_text(OLDEST)} is the oldest that works: upgrade the engine"
         )
-    names = [str(item.get("Name", "")) for item in answer.get("Components") or () if isinstance(item, dict)]
-    podman = any("podman" in name.lower() for name in names)
+    server = _SERVER.match(headers.get("Server") or "")
     return Engine(
-        kind=PODMAN if podman else DOCKER,
-        version=str(answer.get("Version") or "unknown"),
-        api=api,
-        os=str(answer.get("Os") or "linux"),
-        architecture=str(answer.get("Arch") or ""),
-        kernel=str(answer.get("KernelVersion") or ""),
+        kind=PODMAN if headers.get("Libpod-Api-Version") else DOCKER,
+        version=headers.get("Libpod-Api-Version") or (server.group(1) if server else ""),
+        api=fixed or _text(min(theirs or OLDEST, NEWEST)),
     )
 
 
 def label_filter(labels: Mapping[str, str], api: str) -> JsonObject:
-    """Return the `filters` of a list by labels: up to API 1.22's clients a map of maps, later a map of lists."""
+    """Return the `filters` of a list by labels: with API 1.23 and before a map of maps, later a map of lists."""
     values = [f"{key}={value}" for key, value in labels.items()]
     if _numbers(api) < (1, 24):
         return {"label": dict.fromkeys(values, True)}

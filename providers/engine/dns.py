@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from virtual_kubelet.objects import Pod
 
-__all__ = ["Dns", "extra_hosts", "hosts_file", "hostname", "pod_dns", "subdomain"]
+__all__ = ["Dns", "extra_hosts", "hostname", "hosts_file", "pod_dns", "subdomain"]
 
 MAX_HOSTNAME = 63
 

@@ -34,7 +34,8 @@ def open_stream(endpoint: Endpoint, prepared: requests.PreparedRequest, target: 
         connection = h11.Connection(h11.CLIENT)
         answer = _answer(connection, head)
         if answer.status_code not in {101, 200}:
-            raise failures.failure(answer.status_code, _body(sock, answer, rest), f"POST {target}")
+            problem = failures.failure(answer.status_code, _body(sock, answer, rest), f"POST {target}")
+            raise problem  # noqa: TRY301 - the socket is closed below, whatever is raised
     except h11.RemoteProtocolError as error:
         sock.close()
         raise ProviderError(f"POST {target}: the engine's answer is not HTTP: {error}") from error

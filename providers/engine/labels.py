@@ -98,6 +98,6 @@ def volume_name(uid: str, volume: str) -> str:
 
 def _name(first: str, namespace: str, uid: str, last: str) -> str:
     """Return a name that engines take: readable, not too long, and a digest so that no two are the same."""
-    digest = hashlib.sha256("\0".join((namespace, first, uid, last)).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"{namespace}\0{first}\0{uid}\0{last}".encode()).hexdigest()[:12]
     parts = (_ODD.sub("-", part)[:MAX_PART].strip("-") for part in (first, namespace, last.partition(" ")[0]))
     return "-".join(("vk", *(part for part in parts if part), digest))

@@ -16,6 +16,7 @@ __all__ = ["Machine"]
 PODS = "110"
 PING_TIMEOUT = 5.0
 CAP_SYS_RESOURCE = 24
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # uname's words, Kubernetes' words
 
 
 class Machine:
@@ -107,11 +108,11 @@ class Machine:
             return  # said at the next start
         own = node.setdefault("status", {}).setdefault("nodeInfo", {})
         own["containerRuntimeVersion"] = f"{engine.kind if scheme == 'docker' else scheme}://{engine.version}"
-        own["operatingSystem"] = engine.os or "linux"
+        own["operatingSystem"] = str(info.get("OSType") or "linux")
         for key, value in (
             ("osImage", info.get("OperatingSystem")),
-            ("kernelVersion", engine.kernel or info.get("KernelVersion")),
-            ("architecture", engine.architecture),
+            ("kernelVersion", info.get("KernelVersion")),
+            ("architecture", ARCHITECTURES.get(str(info.get("Architecture")), info.get("Architecture"))),
         ):
             if value:
                 own[key] = str(value)

@@ -12,6 +12,7 @@ import ctypes
 import os
 import socket
 import sys
+from pathlib import Path
 
 LOCALHOST = ("127.0.0.1", "::1")
 
@@ -21,7 +22,7 @@ def enter(pid: str) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     for kind in ("user", "net"):
         path = f"/proc/{pid}/ns/{kind}"
-        if os.stat(path).st_ino == os.stat(f"/proc/self/ns/{kind}").st_ino:
+        if Path(path).samefile(f"/proc/self/ns/{kind}"):
             continue
         fd = os.open(path, os.O_RDONLY)
         if libc.setns(fd, 0) != 0:

@@ -126,10 +126,7 @@ def _bare(server: str) -> str:
 def _fits(server: str, reference: Reference) -> bool:
     host, _, path = server.partition("/")
     registry = reference.registry
-    if host in HUB_NAMES:
-        same = registry in HUB_NAMES
-    else:
-        same = _same_host(registry, host)
+    same = registry in HUB_NAMES if host in HUB_NAMES else _same_host(registry, host)
     return same and (not path or f"{reference.repository}/".startswith(f"{path}/"))
 
 

@@ -102,9 +102,7 @@ class SharedPods:
         usable = ""
         for item in self._inventory.raw(uid=uid, **{labels.KIND: labels.INFRA}):
             infra, state = str(item["Id"]), states.state_of(str(item.get("State", "")))
-            if not usable and state == RUNNING:
-                usable = infra
-            elif not usable and state == CREATED and self._try_start(infra):
+            if not usable and (state == RUNNING or (state == CREATED and self._try_start(infra))):
                 usable = infra
             else:
                 self._remove(infra)

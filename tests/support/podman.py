@@ -1,0 +1,157 @@
+"""A Podman service of the test's own: its socket, storage and settings in a temporary directory, gone with it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+import pytest
+from support.waiting import eventually
+
+IMAGE = "localhost/vk-busybox:1"
+SETTINGS = """[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+
+
+def busybox():
+    for path in ("/bin/busybox", "/usr/bin/busybox"):
+        if Path(path).exists() and b"dynamically" not in _file(path):
+            return path
+    return ""
+
+
+def _file(path):
+    # A static program has no interpreter in it.
+    return b"dynamically" if b"/lib64/ld-linux" in Path(path).read_bytes()[:4096] else b""
+
+
+@functools.cache
+def missing():
+    """Return why there can be no Podman here; "" when there can."""
+    if os.geteuid() != 0:
+        return "the podman of tests needs root"
+    for program in ("podman", "runc"):
+        if not shutil.which(program):
+            return f"{program} is not installed (scripts/lib/test-peers)"
+    return "" if busybox() else "busybox-static is not installed (scripts/lib/test-peers)"
+
+
+class Podman:
+    """The service; `stop` and `start` may be called by tests, containers live on."""
+
+    def __init__(self):
+        self.directory = Path(tempfile.mkdtemp(prefix="vkpod-"))
+        self.socket = self.directory / "podman.sock"
+        (self.directory / "containers.conf").write_text(SETTINGS)
+        self.environment = {**os.environ, "CONTAINERS_CONF": str(self.directory / "containers.conf")}
+        self.pid = 0
+
+    def command(self, *arguments):
+        return [
+            "podman",
+            "--root",
+            f"{self.directory}/root",
+            "--runroot",
+            f"{self.directory}/run",
+            *arguments,
+        ]
+
+    def run(self, *arguments):
+        return subprocess.run(
+            self.command(*arguments), env=self.environment, capture_output=True, text=True, check=False
+        )
+
+    def start(self):
+        self.socket.unlink(missing_ok=True)
+        with (self.directory / "service.log").open("ab") as log:
+            # Nobody's child: tests that restart it leave no new child of theirs behind.
+            started = subprocess.run(
+                ["sh", "-c", '"$@" >&2 & echo $!', "sh"]
+                + self.command("system", "service", "--time=0", f"unix://{self.socket}"),
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                check=True,
+            )
+        self.pid = int(started.stdout)
+        eventually(self._answers, 30, "the podman service does not answer")
+
+    def _answers(self):
+        with socket.socket(socket.AF_UNIX) as sock:
+            try:
+                sock.connect(str(self.socket))
+                sock.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+                return sock.recv(100).startswith(b"HTTP/1")
+            except OSError:
+                return False
+
+    def stop(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        eventually(lambda: not Path(f"/proc/{self.pid}").exists(), 10)
+
+    def make_image(self):
+        archive = self.directory / "image.tar"
+        with tarfile.open(archive, "w") as tar:
+            tar.add(busybox(), "bin/busybox")
+            applets = subprocess.run([busybox(), "--list"], capture_output=True, text=True, check=True).stdout
+            for name in applets.split():
+                if name != "busybox":
+                    entry = tarfile.TarInfo(f"bin/{name}")
+                    entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+                    tar.addfile(entry)
+            for name in ("tmp", "etc", "root", "proc", "sys", "dev"):
+                entry = tarfile.TarInfo(name)
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
+                tar.addfile(entry)
+            self._text(tar, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
+            self._text(tar, "etc/group", "root:x:0:\nnobody:x:65534:\n")
+        done = self.run("import", str(archive), IMAGE)
+        assert done.returncode == 0, done.stderr
+
+    def _text(self, tar, name, text):
+        path = self.directory / "text"
+        path.write_text(text)
+        tar.add(path, name)
+
+    def close(self):
+        self.run("rm", "--all", "--force", "--time", "0")
+        self.stop()
+        self.run("system", "reset", "--force")
+        mounts = Path("/proc/self/mounts").read_text()
+        for line in reversed(mounts.splitlines()):
+            point = line.split()[1]
+            if point.startswith(str(self.directory)):
+                subprocess.run(["umount", "-l", point], check=False, capture_output=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running_podman():
+    reason = missing()
+    if reason:
+        pytest.skip(reason)
+    service = Podman()
+    try:
+        service.start()
+        service.make_image()
+        check = service.run("run", "--rm", IMAGE, "true")
+        if check.returncode != 0:
+            pytest.skip(f"podman cannot run containers on this machine: {check.stderr.strip()[-300:]}")
+        yield service
+    finally:
+        service.close()
