@@ -41,7 +41,7 @@ def run(flags: Mapping[str, Any], environ: Mapping[str, str]) -> int:
     invocation = resolve(flags, environ, need_cluster=False)
     if only_tell:
         return 0 if invocation.settings.provider == PROVIDER else NOT_NEEDED
-    _become(invocation, environ)
+    return _become(invocation, environ)
 
 
 def _become(invocation: Invocation, environ: Mapping[str, str]) -> NoReturn:
