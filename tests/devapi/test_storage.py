@@ -197,3 +197,33 @@ def test_a_record_is_encoded_once():
     assert record.raw is record.raw
     assert record.copy() == record.body
     assert record.copy() is not record.body
+
+
+def test_what_a_watcher_sees_adds_up_to_what_is_there():
+    storage = MemoryStorage(history=100_000)
+    subscription, _, _ = storage.subscribe("pods", "", storage.version, everything)
+
+    def work(number):
+        for step in range(150):
+            name = f"p{(number + step) % 7}"
+            held = storage.get("pods", "default", name)
+            if held is None:
+                put(storage, name)
+            elif step % 3:
+                storage.swap("pods", held, body(name, by=number, step=step))
+            else:
+                storage.remove("pods", held, held.copy())
+
+    writers = [spawn(work, number, name=f"writer-{number}") for number in range(4)]
+    for writer in writers:
+        writer.join()
+    seen, last = {}, 0
+    while (change := subscription.next(0)) is not None:
+        assert change.version > last
+        last = change.version
+        assert change.previous is seen.get(change.record.name)
+        if change.deleted:
+            del seen[change.record.name]
+        else:
+            seen[change.record.name] = change.record
+    assert {record.name: record for record in storage.records("pods")[0]} == seen
