@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from support.devapi import Api, control_plane, pod, register
@@ -17,6 +17,7 @@ from support.remote import (
     Refused,
     echo_server,
 )
+from support.sites import serving_site
 from support.streams import read_all, running
 from support.waiting import eventually
 
@@ -250,12 +251,8 @@ class Site(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    thread = spawn(server.serve_forever, 0.05, name="site")
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
-    assert join_all([thread], Deadline(10)) == []
+    with serving_site(Site) as port:
+        yield port
 
 
 def test_a_pods_port_by_proxy(setting, site):
