@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -285,6 +287,17 @@ def test_an_end_inside_a_frame_is_an_error():
     clean = Session(Role.SERVER)
     clean.receive_eof()
     assert clean.error is None
+
+
+def test_the_bytes_of_a_real_kubectl():
+    path = Path(__file__).parents[1] / "golden" / "spdy-exec-kubectl-1.32.hex"
+    data = bytes.fromhex(path.read_text())
+    session = Session(Role.SERVER)
+    events = [event for octet in data for event in session.receive_data(bytes((octet,)))]
+    names = ["error", "stdin", "stdout", "stderr"]
+    opened = [StreamOpened(2 * i + 1, (("streamtype", name),)) for i, name in enumerate(names)]
+    assert joined(events) == [*opened, DataReceived(3, b"hello from kubectl\n"), StreamEnded(3)]
+    assert session.error is None
 
 
 # -- properties --------------------------------------------------------------------------------------------
