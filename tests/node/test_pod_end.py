@@ -83,6 +83,7 @@ def test_force_deletion_ends_the_workload(node, provider):
     node.delete(grace=0)
     eventually(lambda: not provider.pods)
     assert provider.last("delete_pod")["metadata"]["deletionGracePeriodSeconds"] == 0
+    assert node.events.reasons() == ["ProviderCreateSuccess"], "nothing is left to say it of"
     eventually(lambda: len(node.pods._controller._records) == 0)
 
 

@@ -79,30 +79,31 @@ class PodEndings:
         with self._lock:
             self._endings.pop(uid, None)
 
-    def end(self, pod: Pod, grace: int) -> Progress:
+    def end(self, pod: Pod, grace: int, *, announce: bool = True) -> Progress:
         """Tell the provider to end `pod`, unless it was told this grace period or a shorter one; look.
 
-        Raises `ProviderError` when the provider does not take it: the pod is not being ended then.
+        With `announce`, events say how the provider took it; for a pod that the API server no longer has there
+        is nothing to attach them to. Raises `ProviderError` when the provider does not take it: the pod is not being ended then.
         """
         uid = pod["metadata"]["uid"]
         with self._lock:
             ending = self._endings.get(uid)
         if ending is None or grace < ending.grace:
-            ending = self._tell(pod, grace)
+            ending = self._tell(pod, grace, announce=announce)
         return self._look(pod, ending)
 
-    def press(self, pod: Pod, grace: int) -> Progress:
+    def press(self, pod: Pod, grace: int, *, announce: bool = True) -> Progress:
         """Do as `end`, and remind the provider, without grace, as long as the pod runs after its time."""
-        progress = self.end(pod, grace)
+        progress = self.end(pod, grace, announce=announce)
         if not progress.overdue:
             return progress
         with self._lock:
             ending = self._endings[pod["metadata"]["uid"]]
         if ending.grace == 0 and self._clock.monotonic() - ending.began < REMINDER_INTERVAL:
             return progress
-        return self._look(pod, self._tell(pod, 0))
+        return self._look(pod, self._tell(pod, 0, announce=announce))
 
-    def _tell(self, pod: Pod, grace: int) -> _Ending:
+    def _tell(self, pod: Pod, grace: int, *, announce: bool) -> _Ending:
         metadata = pod["metadata"]
         uid = metadata["uid"]
         handed: Pod = codec.copy(pod)
@@ -114,10 +115,12 @@ class PodEndings:
             except NotFound:
                 self._snapshot.miss(pod_key(pod), uid, self._snapshot.order())
             except ProviderError as error:
-                self._event(pod, "Warning", "ProviderDeleteFailed", str(error))
+                if announce:
+                    self._event(pod, "Warning", "ProviderDeleteFailed", str(error))
                 raise
             else:
-                self._event(pod, "Normal", "ProviderDeleteSuccess", "Delete pod in provider successfully")
+                if announce:
+                    self._event(pod, "Normal", "ProviderDeleteSuccess", "Delete pod in provider successfully")
         ending = _Ending(grace, order, self._clock.monotonic())
         ending.next_ask = ending.began + self._poll.delay(1)
         with self._lock:

@@ -98,7 +98,7 @@ class PodRemoval:
             grace = orphan.get("spec", {}).get("terminationGracePeriodSeconds", DEFAULT_GRACE)
         if not self._endings.told(uid):
             logger.info("%s: ending pod %s, which the API server does not have", key, uid)
-        return self._endings.press(orphan, grace)
+        return self._endings.press(orphan, grace, announce=False)
 
     def _fetch(self, sighting: Sighting) -> Pod:
         """Return the provider's own pod; the name and UID alone where it does not show it."""

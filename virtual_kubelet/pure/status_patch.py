@@ -20,7 +20,7 @@ from virtual_kubelet.objects import JsonObject, Pod, PodStatus
 
 __all__ = ["equivalent", "status_patch"]
 
-OWNED = {
+OWNED = (
     "phase",
     "reason",
     "message",
@@ -33,8 +33,9 @@ OWNED = {
     "containerStatuses",
     "initContainerStatuses",
     "ephemeralContainerStatuses",
-}
+)
 """What only a kubelet writes: removed when it is no longer wanted."""
+_OWNED = frozenset(OWNED)
 
 MERGED_BY_IP = {"podIPs", "hostIPs"}
 PAIRED = {"podIP": "podIPs", "podIPs": "podIP", "hostIP": "hostIPs", "hostIPs": "hostIP"}
@@ -52,7 +53,7 @@ def status_patch(pod: Pod, wanted: PodStatus) -> JsonObject | None:
     current: Mapping[str, Any] = pod.get("status", {})
     new: Mapping[str, Any] = wanted
     patch: JsonObject = {}
-    for field in new.keys() | OWNED:
+    for field in (*OWNED, *(name for name in new if name not in _OWNED)):
         before, after = current.get(field), new.get(field)
         if before != after and field != "conditions" and not equivalent(before, after):
             patch[field] = after
