@@ -29,6 +29,7 @@ ENTRY_POINT_GROUP = "virtual_kubelet.providers"
 OURS = {
     "azure": "virtual_kubelet.providers.azure.provider:create",
     "docker": "virtual_kubelet.providers.docker.provider:create",
+    "hyper": "virtual_kubelet.providers.hyper.provider:create",
     "mock": "virtual_kubelet.providers.mock.provider:create",
     "podman": "virtual_kubelet.providers.docker.provider:create_podman",
     "process": "virtual_kubelet.providers.process.provider:create",

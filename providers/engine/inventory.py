@@ -39,14 +39,15 @@ class Seen:
     info: ContainerInfo
     tty: bool
     stop_signal: str
-    ips: tuple[str, ...]
 
 
 class Inventory:
     """What is known of the containers; safe from any thread."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, own_addresses: bool = False) -> None:
+        """`own_addresses`: containers have their own, and no pod's."""
         self._client = client
+        self._own_addresses = own_addresses
         self._node = ""
         self._cluster = ""
         self._lock = threading.Lock()
@@ -103,15 +104,14 @@ class Inventory:
         answer = self._client.json("GET", f"/containers/{quoted(container_id)}/json")
         config = answer.get("Config") or {}
         seen = Seen(
-            states.from_inspect(answer),
+            states.from_inspect(answer, own_address=self._own_addresses),
             bool(config.get("Tty")),
             str(config.get("StopSignal") or ""),
-            states.addresses(answer),
         )
         with self._lock:
             failed = self._failed.get(container_id)
             if failed is not None and seen.info.state == CREATED:
-                seen = Seen(failed, seen.tty, seen.stop_signal, seen.ips)
+                seen = Seen(failed, seen.tty, seen.stop_signal)
             self._seen[container_id] = seen
         return seen
 

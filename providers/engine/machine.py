@@ -22,8 +22,9 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # uname's words, Kubern
 class Machine:
     """What `GET /info` says, kept for when the engine is away; safe from any thread."""
 
-    def __init__(self, client: Client, resources: Mapping[str, str]) -> None:
+    def __init__(self, client: Client, resources: Mapping[str, str], *, ping_path: str = "/_ping") -> None:
         """`resources` are quantities that beat the machine's own."""
+        self._ping_path = ping_path
         self._client = client
         self._resources = dict(resources)
         self._lock = threading.Lock()
@@ -44,7 +45,7 @@ class Machine:
 
     def ping(self) -> None:
         """Return when the engine answers."""
-        self._client.send("GET", "/_ping", timeout=PING_TIMEOUT, again=False)
+        self._client.send("GET", self._ping_path, timeout=PING_TIMEOUT, again=False)
 
     def capacity(self) -> dict[str, str]:
         """Return quantities."""

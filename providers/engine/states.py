@@ -42,8 +42,8 @@ def seconds(text: object) -> float:
     return 0.0
 
 
-def from_inspect(answer: Mapping[str, Any]) -> ContainerInfo:
-    """Return what `GET /containers/{id}/json` says."""
+def from_inspect(answer: Mapping[str, Any], *, own_address: bool = False) -> ContainerInfo:
+    """Return what `GET /containers/{id}/json` says; `own_address`: it is in no pod's network."""
     config = answer.get("Config") or {}
     state = answer.get("State") or {}
     own = labels.read(config.get("Labels") or {})
@@ -66,6 +66,7 @@ def from_inspect(answer: Mapping[str, Any]) -> ContainerInfo:
         message=error if kind == EXITED else "",
         image=own["image"] or str(config.get("Image") or ""),
         image_id=str(answer.get("Image") or ""),
+        ip=next(iter(addresses(answer)), "") if own_address and kind == RUNNING else "",
     )
 
 

@@ -16,26 +16,30 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Table", "read"]
+__all__ = ["QUANTITIES", "Table", "load", "read"]
 
 QUANTITIES = ("cpu", "memory", "pods", "ephemeral-storage")
 
 
 def read(path: str, known: Collection[str]) -> Table:
     """Return the file's settings, those of `known` only; raise `ConfigError`. "" is an empty file."""
-    if not path:
-        return Table("", {})
-    try:
-        with Path(path).open("rb") as file:
-            values = tomllib.load(file)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; correct --provider-config") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+    values = load(path) if path else {}
     for key in values:
         if key not in known:
             raise ConfigError(f'{path}: "{key}" is not a setting; there are {", ".join(sorted(known))}')
     return Table(path, values)
+
+
+def load(path: str) -> dict[str, Any]:
+    """Return what a TOML file holds; raise `ConfigError`."""
+    try:
+        with Path(path).open("rb") as file:
+            values: dict[str, Any] = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; correct --provider-config") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    return values
 
 
 class Table:

@@ -57,6 +57,7 @@ class Checks:
 
         Raises nothing: what cannot be run has failed.
         """
+        host = info.ip or host
         try:
             if handler.get("exec") is not None:
                 self._exec(info, list(handler["exec"].get("command") or ()), timeout, done)

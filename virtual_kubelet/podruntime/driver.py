@@ -66,6 +66,7 @@ class ContainerInfo:
     message: str = ""
     image: str = ""
     image_id: str = ""
+    ip: str = ""  # its own address, where the containers of a pod have no common one
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,10 @@ def pod_status(
         status["ephemeralContainerStatuses"] = maker.statuses((EPHEMERAL,))
     if record.start_time:
         status["startTime"] = times.rfc3339(record.start_time)
-    if record.sandbox is not None and record.sandbox.ips:
-        status["podIP"] = record.sandbox.ips[0]
-        status["podIPs"] = [{"ip": ip} for ip in record.sandbox.ips]
+    ips = _addresses(pod, record)
+    if ips:
+        status["podIP"] = ips[0]
+        status["podIPs"] = [{"ip": ip} for ip in ips]
     status["conditions"] = [
         {
             "type": "PodReadyToStartContainers",
@@ -49,6 +50,15 @@ def pod_status(
     ]
     _set_phase(pod, record, status, still_running=bool(busy) or _any_running(record))
     return status
+
+
+def _addresses(pod: Pod, record: PodRecord) -> Sequence[str]:
+    """Return the pod's addresses; where its containers have their own, that of the first one."""
+    for slot in slots(pod):
+        container = record.containers.get(slot.name)
+        if slot.kind == APP and container is not None and container.info is not None and container.info.ip:
+            return (container.info.ip,)
+    return record.sandbox.ips if record.sandbox is not None else ()
 
 
 def _any_running(record: PodRecord) -> bool:
