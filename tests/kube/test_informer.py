@@ -444,6 +444,25 @@ def test_nonsense_in_the_stream_is_followed_by_a_list(api, clock, started):
     assert [query.get("resourceVersion") for query in api.requests(watch=False)] == ["0", None]
 
 
+@pytest.mark.parametrize("where", ["replace", "apply"])
+def test_a_mistake_of_our_own_is_logged_and_survived(api, clock, make, monkeypatch, caplog, where):
+    informer = make()
+    whole = getattr(informer.store, where)
+
+    def broken(*arguments):
+        monkeypatch.setattr(informer.store, where, whole)
+        raise TypeError("a mistake")
+
+    monkeypatch.setattr(informer.store, where, broken)
+    informer.start()
+    if where == "apply":
+        eventually(lambda: api.watching)
+    api.put("a")
+    step(clock)
+    eventually(lambda: informer.store.get("ns/a") is not None)
+    assert "a mistake" in caplog.text
+
+
 def test_an_error_in_the_stream_backs_off_and_resumes(api, clock, started):
     error = {"kind": "Status", "code": 500, "reason": "InternalError", "message": "etcd"}
     api.watch_faults = [lambda call: (call.stream().event("ERROR", error), call.end())]

@@ -101,12 +101,25 @@ class Reflector:
         """Run until `stop` is set."""
         while not self._stop.is_set():
             request = self._state.next()
-            error = self._watch(request) if request.watch else self._list(request)
+            error = self._attempt(request)
             pause = self._state.pause(self._chance())
             if error is not None and error.retry_after:
                 pause = max(pause, error.retry_after)
             if pause and self._stop.wait(pause):
                 return
+
+    def _attempt(self, request: Request) -> ApiError | None:
+        """List or watch once; the loop outlives whatever that comes upon."""
+        try:
+            return self._watch(request) if request.watch else self._list(request)
+        except Exception:
+            logger.exception("%s: what came could not be taken in; listing again", self._name)
+            self._failures.inc()
+            if request.watch:
+                self._state.watch_ended(Outcome.NONSENSE, 0.0)
+            else:
+                self._state.list_ended(Outcome.NONSENSE)
+            return None
 
     # -- list -----------------------------------------------------------------------------------------
 
