@@ -88,3 +88,41 @@ def test_version(api):
     found = api.get("/version").json
     assert (found["major"], found["minor"]) == ("1", "36")
     assert found["gitVersion"].startswith("v1.36.")
+
+
+def test_openapi_v2_in_both_forms(api):
+    document = api.get("/openapi/v2").json
+    assert document["swagger"] == "2.0"
+    for definition in document["definitions"].values():
+        for one in definition["properties"].values():
+            for reference in references(one):
+                assert reference.removeprefix("#/definitions/") in document["definitions"]
+    asked = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    encoded = api.get("/openapi/v2", headers={"Accept": asked})
+    assert encoded.headers["Content-Type"] == asked.replace("@", ".")
+    fields = dict(top_fields(encoded.data))
+    assert fields[1] == b"2.0"
+    names = [dict(top_fields(value))[1].decode() for number, value in top_fields(fields[9]) if number == 1]
+    assert names == list(document["definitions"])
+    paths = [dict(top_fields(value))[1].decode() for number, value in top_fields(fields[8]) if number == 2]
+    assert paths == list(document["paths"])
+
+
+def top_fields(data):
+    """Read length-delimited fields, of which alone the document is made."""
+    position = 0
+    while position < len(data):
+        numbers = []
+        for _ in range(2):
+            number = shift = 0
+            while True:
+                byte = data[position]
+                position += 1
+                number |= (byte & 0x7F) << shift
+                shift += 7
+                if byte < 0x80:
+                    break
+            numbers.append(number)
+        assert numbers[0] & 7 == 2
+        yield numbers[0] >> 3, data[position : position + numbers[1]]
+        position += numbers[1]

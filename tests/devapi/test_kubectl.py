@@ -43,7 +43,7 @@ def test_what_the_server_is(k):
     assert "pods" in resources
     assert "leases" in resources
     assert "coordination.k8s.io/v1" in resources
-    assert "is running at https://127.0.0.1" in k("cluster-info")
+    assert "is running at" in k("cluster-info")
 
 
 def test_get_shows_tables(k, running_pod):

@@ -45,3 +45,10 @@ def test_get_apply_and_delete(k, api):
 def test_logs_of_a_pod_that_runs_nowhere(k):
     k("apply", "--validate=false", "-f", "-", stdin=MANIFEST)
     assert k("logs", "hello") == ""
+
+
+def test_validation_by_the_clients_own_means(k):
+    assert k("apply", "-f", "-", stdin=MANIFEST) == "pod/hello created\n"
+    complaint = k.fails("create", "-f", "-", stdin=MANIFEST.replace("image:", "imag:"))
+    assert 'unknown field "imag" in io.k8s.api.core.v1.Container' in complaint
+    assert "image <string>" in k("explain", "pod.spec.containers.image")

@@ -16,7 +16,7 @@ from virtual_kubelet.devapi.schema.model import Field, Form, Message, Type, Zero
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.version import KUBERNETES_VERSION
 
-__all__ = ["OpenApi"]
+__all__ = ["OpenApi", "gvk_of", "operations_of", "reachable"]
 
 SCALARS: dict[str, JsonObject] = {
     "string": {"type": "string", "default": ""},
@@ -31,10 +31,8 @@ SCALARS: dict[str, JsonObject] = {
     "any": {"type": "object"},
     "strings": {"type": "array", "items": {"type": "string", "default": ""}},
 }
-WRITE_PARAMETERS = [
-    {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
-    for name in ("dryRun", "fieldManager", "fieldValidation")
-]
+WRITES = frozenset({"post", "put", "patch"})
+WRITE_PARAMETERS = ("dryRun", "fieldManager", "fieldValidation")
 METHODS = {
     "get": "get",
     "list": "get",
@@ -86,10 +84,10 @@ def _of_version(kinds: list[Kind]) -> JsonObject:
         message = message_of(kind.group, kind.kind)
         if message is None:
             continue
-        for each in _reachable(message, set()):
+        for each in reachable(message):
             schemas[_name(each)] = _schema(each)
         top = schemas[_name(message)] = _schema(message)
-        top["x-kubernetes-group-version-kind"] = [_gvk(kind)]
+        top["x-kubernetes-group-version-kind"] = [gvk_of(kind)]
         top["properties"] = {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
@@ -104,33 +102,48 @@ def _of_version(kinds: list[Kind]) -> JsonObject:
 
 
 def _paths(kind: Kind) -> JsonObject:
+    return {
+        path: {method: _operation(kind, method, parameters) for method, parameters in methods.items()}
+        for path, methods in operations_of(kind).items()
+    }
+
+
+def operations_of(kind: Kind) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return the paths of a kind, their methods, and the query parameters of those."""
     prefix = f"/{_path(kind.group, kind.version)}"
     scope = "/namespaces/{namespace}" if kind.namespaced else ""
-    collection: JsonObject = {}
-    item: JsonObject = {}
+    collection, item = f"{prefix}{scope}/{kind.plural}", f"{prefix}{scope}/{kind.plural}/{{name}}"
+    paths: dict[str, dict[str, tuple[str, ...]]] = {}
     for verb in kind.verbs:
         method = METHODS.get(verb)
         if method is not None:
-            (collection if verb in ON_COLLECTION else item)[method] = _operation(kind, verb, method)
-    paths = {f"{prefix}{scope}/{kind.plural}": collection}
-    if item:
-        paths[f"{prefix}{scope}/{kind.plural}/{{name}}"] = item
+            path = collection if verb in ON_COLLECTION else item
+            paths.setdefault(path, {})[method] = WRITE_PARAMETERS if method in WRITES else ()
     return paths
 
 
-def _operation(kind: Kind, verb: str, method: str) -> JsonObject:
+def _operation(kind: Kind, method: str, parameters: tuple[str, ...]) -> JsonObject:
     operation: JsonObject = {
-        "x-kubernetes-action": "post" if verb == "create" else verb,
-        "x-kubernetes-group-version-kind": _gvk(kind),
+        "x-kubernetes-action": method,
+        "x-kubernetes-group-version-kind": gvk_of(kind),
         "responses": {"200": {"description": "OK"}},
     }
-    if method in {"post", "put", "patch"}:
-        operation["parameters"] = WRITE_PARAMETERS
+    if parameters:
+        operation["parameters"] = [
+            {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
+            for name in parameters
+        ]
     return operation
 
 
-def _gvk(kind: Kind) -> JsonObject:
+def gvk_of(kind: Kind) -> JsonObject:
+    """Return group, version and kind as the documents have them."""
     return {"group": kind.group, "version": kind.version, "kind": kind.kind}
+
+
+def reachable(message: Message) -> Iterator[Message]:
+    """Go through a message and all that it is made of, each once."""
+    return _reachable(message, set())
 
 
 def _reachable(message: Message, seen: set[str]) -> Iterator[Message]:

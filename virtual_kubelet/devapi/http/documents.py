@@ -6,6 +6,7 @@ from virtual_kubelet.devapi import failures
 from virtual_kubelet.devapi.access.service_tokens import AUDIENCE, TokenIssuer
 from virtual_kubelet.devapi.discovery import documents
 from virtual_kubelet.devapi.discovery.openapi import OpenApi
+from virtual_kubelet.devapi.discovery.openapi_v2 import OpenApiV2
 from virtual_kubelet.devapi.http.replies import json_reply
 from virtual_kubelet.devapi.http.version import version
 from virtual_kubelet.devapi.registry.kinds import Kinds
@@ -14,6 +15,12 @@ from virtual_kubelet.web.messages import Request, Response
 
 __all__ = ["Documents"]
 
+PROTOBUF_V2 = frozenset(
+    {
+        "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+        "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+    }
+)
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
 
 
@@ -24,6 +31,7 @@ class Documents:
         self._kinds = kinds
         self._issuer = issuer
         self._openapi = OpenApi(kinds)
+        self._openapi_v2 = OpenApiV2(kinds)
 
     def __call__(self, request: Request) -> Response:
         """Answer, or raise `ApiError` 404."""
@@ -37,10 +45,20 @@ class Documents:
                 reply = json_reply(content)
                 reply.content_type = AGGREGATED.format(version=accepted)
                 return reply
+        if path == "/openapi/v2":
+            return self._v2(request.headers.get("Accept"))
         found = self._find(path)
         if found is None:
             raise failures.unknown_path()
         return json_reply(found)
+
+    def _v2(self, accept: str) -> Response:
+        for wanted in accept.split(","):
+            media = wanted.partition(";")[0].strip()
+            if media in PROTOBUF_V2:
+                # The name with "@", which older clients ask for, is none that they can read.
+                return Response(200, self._openapi_v2.protobuf, media.replace("@", "."))
+        return json_reply(self._openapi_v2.document)
 
     def _find(self, path: str) -> JsonObject | None:
         if path == "/version":
