@@ -1,0 +1,233 @@
+"""Installs the deb in a Debian tree, runs the service's command line there, upgrades, removes and purges it.
+
+    sudo python check_deb.py DEB TREE       TREE: made by debootstrap; it is used as it is and left clean
+
+The cluster is an embedded control plane in this process; the tree shares its network. Without systemd: what the unit
+does (user, environment, notification socket, SIGTERM) is done here, from the unit's own lines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from virtual_kubelet.devapi.server import ControlPlane
+from virtual_kubelet.errors import ApiNotFound
+from virtual_kubelet.kube import config
+from virtual_kubelet.kube.client import Client
+from virtual_kubelet.kube.resources import NODES, PODS
+from virtual_kubelet.runtime.threads import Deadline
+
+NODE = "deb-node"
+SETTINGS = f"""
+nodename = "{NODE}"
+kubeconfig = "/etc/virtual-kubelet/kubeconfig"
+provider = "process"
+port = 0
+address = "127.0.0.1"
+node-ip = "127.0.0.1"
+"""
+PATH = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LIMIT_MIB, LIMIT_SECONDS = 70, 2.0
+
+
+class Tree:
+    """A Debian system in a directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __call__(self, *words: str, check: bool = True) -> str:
+        """Run a command in it and return what it prints."""
+        done = subprocess.run(
+            ["/usr/sbin/chroot", self.root, *words], capture_output=True, text=True, check=False, env={"PATH": PATH, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+        )  # fmt: skip
+        if check and done.returncode:
+            sys.exit(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def path(self, inside: str) -> Path:
+        """Return a path of the tree as this process sees it."""
+        return self.root / inside.lstrip("/")
+
+
+def main(deb: str, root: str) -> None:
+    """Check everything; end with 1 and a sentence at the first thing that is wrong."""
+    tree = Tree(Path(root).resolve())
+    tree("dpkg", "--purge", "virtual-kubelet", check=False)
+    shutil.copy(deb, tree.path("/tmp/virtual-kubelet.deb"))
+    tree("dpkg", "--install", "/tmp/virtual-kubelet.deb")
+    check_files(tree)
+    print(tree("virtual-kubelet", "version").strip())
+    plane = ControlPlane()
+    plane.start()
+    mounted = mount_proc(tree)
+    try:
+        run_service(tree, plane)
+        upgrade(tree)
+        remove(tree)
+    finally:
+        plane.stop(Deadline(10))
+        if mounted:
+            subprocess.run(["umount", tree.path("/proc")], check=False)
+    print("the deb installs, runs, upgrades, and goes as it should")
+
+
+def mount_proc(tree: Tree) -> bool:
+    """Give the tree a /proc, as every system has."""
+    if tree.path("/proc/self").exists():
+        return False
+    subprocess.run(["mount", "-t", "proc", "proc", tree.path("/proc")], check=True)
+    return True
+
+
+def check_files(tree: Tree) -> None:
+    """Look at owners, modes and size."""
+    expect(tree("stat", "-c", "%U:%G %a", "/var/lib/virtual-kubelet").strip(), "virtual-kubelet:virtual-kubelet 700")
+    expect(tree("stat", "-c", "%U:%G %a", "/var/log/virtual-kubelet").strip(), "virtual-kubelet:virtual-kubelet 750")
+    expect(tree("stat", "-c", "%U:%G %a", "/etc/virtual-kubelet").strip(), "root:virtual-kubelet 750")
+    expect(tree("stat", "-c", "%U:%G %a", "/etc/virtual-kubelet/config.toml").strip(), "root:virtual-kubelet 640")
+    size = int(tree("dpkg-query", "-W", "-f", "${Installed-Size}", "virtual-kubelet")) / 1024
+    print(f"installed {size:.0f} MiB")
+    if size > LIMIT_MIB:
+        sys.exit(f"that is more than {LIMIT_MIB} MiB")
+    if tree("dpkg", "--verify", "virtual-kubelet"):
+        sys.exit("dpkg --verify finds changed files")
+
+
+def unit(tree: Tree) -> tuple[list[str], dict[str, str], str]:
+    """Return command, environment and user of the unit."""
+    command, environment, user = "", {}, "root"
+    for line in tree.path("/usr/lib/systemd/system/virtual-kubelet.service").read_text().splitlines():
+        key, _, value = line.partition("=")
+        if key == "ExecStart":
+            command = value
+        elif key == "User":
+            user = value
+        elif key == "Environment":
+            environment.update(item.split("=", 1) for item in shlex.split(value))
+    return shlex.split(command), environment, user
+
+
+def run_service(tree: Tree, plane: ControlPlane) -> None:
+    """Start it as systemd would, see a pod run, stop it."""
+    kubeconfig = tree.path("/etc/virtual-kubelet/kubeconfig")
+    plane.write_kubeconfig(kubeconfig)
+    tree("chown", "root:virtual-kubelet", "/etc/virtual-kubelet/kubeconfig")
+    kubeconfig.chmod(0o640)
+    settings = tree.path("/etc/virtual-kubelet/config.toml")
+    settings.write_text(SETTINGS)
+    tree("install", "-d", "-o", "virtual-kubelet", "-m", "700", "/run/virtual-kubelet")
+    expect(tree("runuser", "-u", "virtual-kubelet", "--", "virtual-kubelet", "supervisor", "--needed", "--config", "/etc/virtual-kubelet/config.toml"), "")
+    command, environment, user = unit(tree)
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    place = tree.path("/run/virtual-kubelet/notify")
+    place.unlink(missing_ok=True)
+    manager.bind(str(place))
+    place.chmod(0o777)
+    manager.settimeout(60)
+    client = Client(config.load(str(kubeconfig)), qps=0)
+    began = time.monotonic()
+    service = subprocess.Popen(
+        ["/usr/sbin/chroot", "--userspec", f"{user}:{user}", tree.root, *command],
+        env={"PATH": PATH, "NOTIFY_SOCKET": "/run/virtual-kubelet/notify", "WATCHDOG_USEC": "60000000", **environment},
+    )
+    try:
+        while b"READY=1" not in manager.recv(4096):
+            pass
+        seconds = time.monotonic() - began
+        print(f"READY after {seconds:.2f} s")
+        if seconds > LIMIT_SECONDS:
+            print(f"slower than {LIMIT_SECONDS} s: on a busy machine look again", file=sys.stderr)
+        run_pod(client)
+        service.send_signal(signal.SIGTERM)
+        expect(service.wait(30), 0)
+    finally:
+        service.kill()
+        service.wait()
+        manager.close()
+        client.close()
+        end_processes(tree)
+
+
+def end_processes(tree: Tree) -> None:
+    """End what runs in the tree: the supervisor, which outlives its agent on purpose."""
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "root").readlink() == tree.root:
+                os.kill(int(entry.name), signal.SIGKILL)
+        except OSError:
+            continue
+
+
+def run_pod(client: Client) -> None:
+    """See a pod run and go."""
+    conditions = client.get(NODES, NODE)["status"]["conditions"]
+    expect([each["status"] for each in conditions if each["type"] == "Ready"], ["True"])
+    pod = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "hello", "namespace": "default"},
+        "spec": {"nodeName": NODE, "terminationGracePeriodSeconds": 1, "tolerations": [{"operator": "Exists"}],
+                 "containers": [{"name": "c", "image": "none", "command": ["sleep", "1000"]}]},
+    }  # fmt: skip
+    client.create(PODS, pod, "default")
+    wait(lambda: client.get(PODS, "hello", "default").get("status", {}).get("phase") == "Running", "the pod runs")
+    client.delete(PODS, "hello", "default")
+    wait(lambda: gone(client), "the pod goes")
+
+
+def gone(client: Client) -> bool:
+    """Tell whether the pod is gone."""
+    try:
+        client.get(PODS, "hello", "default")
+    except ApiNotFound:
+        return True
+    return False
+
+
+def upgrade(tree: Tree) -> None:
+    """Install it again: what was edited stays."""
+    marker = tree.path("/var/lib/virtual-kubelet/kept")
+    marker.write_text("")
+    tree("dpkg", "--install", "/tmp/virtual-kubelet.deb")
+    expect(tree.path("/etc/virtual-kubelet/config.toml").read_text(), SETTINGS)
+    expect(marker.exists(), wanted=True)
+
+
+def remove(tree: Tree) -> None:
+    """Remove it, then purge it."""
+    tree("dpkg", "--remove", "virtual-kubelet")
+    expect(tree.path("/usr/bin/virtual-kubelet").exists(), wanted=False)
+    expect(tree.path("/usr/lib/virtual-kubelet").exists(), wanted=False)
+    expect(tree.path("/etc/virtual-kubelet/config.toml").exists(), wanted=True)
+    tree("dpkg", "--purge", "virtual-kubelet")
+    for place in ("/etc/virtual-kubelet", "/var/lib/virtual-kubelet", "/var/log/virtual-kubelet", "/usr/share/doc/virtual-kubelet"):
+        expect(tree.path(place).exists(), wanted=False)
+    expect(tree("getent", "passwd", "virtual-kubelet", check=False), "")
+
+
+def wait(condition: Any, what: str, seconds: float = 30) -> None:
+    """Wait until it holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            sys.exit(f"not within {seconds:g} s: {what}")
+        time.sleep(0.1)  # noqa: TID251 - a script that nobody stops
+
+
+def expect(found: object, wanted: object) -> None:
+    """End the script unless both are the same."""
+    if found != wanted:
+        sys.exit(f"expected {json.dumps(wanted, default=str)}, found {json.dumps(found, default=str)}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])
