@@ -20,7 +20,7 @@ import threading
 from collections.abc import Mapping
 from types import TracebackType
 
-from virtual_kubelet.errors import ApiUnavailable, ProviderError
+from virtual_kubelet.errors import ApiUnavailable, ProviderError, VirtualKubeletError
 from virtual_kubelet.kube import config
 from virtual_kubelet.kube.client import Client
 from virtual_kubelet.kube.informer import Informer
@@ -100,7 +100,10 @@ class VirtualKubelet:
                 self._node = node
             if not self._stopping.is_set():
                 node.services.start()
-        except BaseException:
+        except BaseException as error:
+            if self._stopping.is_set() and isinstance(error, VirtualKubeletError):
+                logger.debug("stopped while starting: %s", error)
+                return
             self.stop(STOP_TIMEOUT)
             raise
 

@@ -9,6 +9,7 @@ from support.provider import PushingProvider, ScriptedProvider
 from support.waiting import eventually
 
 from virtual_kubelet.errors import Unavailable
+from virtual_kubelet.runtime.threads import Deadline
 
 
 def test_a_restart_adopts_without_a_write(node, provider):
@@ -192,3 +193,19 @@ def test_a_backend_that_cannot_tell_is_an_error(plane, tmp_path):
         eventually(lambda: node.pods.snapshot.failure)
         with pytest.raises(Unavailable):
             node.pods.backend()
+
+
+def test_a_store_that_is_behind_ends_nobodys_workload(node, provider, plane):
+    """The store still shows the old pod of a name whose new one already runs."""
+    node.apply()
+    node.wait_phase("Running")
+    node.settled()
+    node.informer.stop(Deadline(5))
+    node.delete(grace=0)
+    new = node.apply()
+    with provider.lock:
+        provider.pods.clear()
+    provider.plant(new)
+    node.pods.snapshot._list()
+    node.settled()
+    assert provider.count("delete_pod") == 0

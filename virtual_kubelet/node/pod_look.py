@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from virtual_kubelet.node.pod_records import Record
@@ -24,6 +23,3 @@ class Look:
     record: Record
     mine: Sighting | None
     """The same pod in the provider, by UID."""
-
-    strangers: Mapping[str, Sighting]
-    """Other pods of the same name in the provider, by UID."""

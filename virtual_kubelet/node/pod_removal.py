@@ -24,7 +24,7 @@ __all__ = ["PodRemoval"]
 
 logger = logging.getLogger(__name__)
 
-STALE_STORE_DELAY = 1.0  # seconds to wait for a watch that is behind
+STALE_STORE_DELAY = 5.0  # seconds to wait for a watch that is behind
 
 
 class PodRemoval:
@@ -71,14 +71,14 @@ class PodRemoval:
         progress = self._endings.press(look.pod, _grace(look.pod))
         return None if progress.gone else progress.delay
 
-    def sweep(self, key: str, strangers: Mapping[str, Sighting], pod: Pod | None) -> float | None:
-        """End pods of this name that the API server does not have; `pod` is the one that it has.
+    def sweep(self, key: str, strangers: Mapping[str, Sighting]) -> float | None:
+        """End pods of this name that the API server does not have.
 
         Returns the seconds until the next look, None when all of them are gone.
         """
         delays = []
         for uid, sighting in strangers.items():
-            if pod is None and not self._is_orphan(key, uid):
+            if not self._is_orphan(key, uid):
                 delays.append(STALE_STORE_DELAY)
                 continue
             progress = self._sweep_one(key, uid, sighting)
@@ -86,7 +86,7 @@ class PodRemoval:
                 delays.append(progress.delay)
         return min(delays, default=None)
 
-    def unfinished(self, uid: str, sighting: Sighting) -> bool:
+    def is_unfinished(self, uid: str, sighting: Sighting) -> bool:
         """Tell whether a pod that nobody wants still needs us: it runs, or the provider was never told."""
         return not all_terminated(sighting.status) or not self._endings.told(uid)
 
@@ -114,8 +114,8 @@ class PodRemoval:
     def _is_orphan(self, key: str, uid: str) -> bool:
         """Make sure that the API server does not have the pod.
 
-        The informer's first list may come from a cache that is behind: only a removal that we saw, or a
-        direct read, is reason enough to end somebody's workload.
+        The informer's first list may come from a cache that is behind, and so may even name another pod than
+        there is by now: only a removal that we saw, or a direct read, is reason enough to end a workload.
         """
         record = self._records.of(key, uid)
         if record.gone or record.removed:

@@ -7,7 +7,7 @@ reports. It is safe to repeat at any moment; whoever thinks that something may h
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from virtual_kubelet.kube.store import Store
@@ -70,16 +70,19 @@ class PodSync:
         pod: Pod | None = self._store.get(key)
         uid = pod["metadata"]["uid"] if pod else ""
         sightings = self._snapshot.of(key)
-        strangers = {other: sighting for other, sighting in sightings.items() if other != uid}
-        alive = {u: s for u, s in strangers.items() if self._removal.unfinished(u, s)}
+        others = ((other, sighting) for other, sighting in sightings.items() if other != uid)
+        strangers = {
+            other: sighting for other, sighting in others if self._removal.is_unfinished(other, sighting)
+        }
         if pod is None:
-            return self._sweep(key, alive)
-        look = Look(key, pod, uid, self._records.of(key, uid), sightings.get(uid), strangers)
+            return self._sweep(key, strangers)
+        look = Look(key, pod, uid, self._records.of(key, uid), sightings.get(uid))
         if look.mine is not None and self._snapshot.take_question(uid):
             look = self._asked(look)
-        act = self._choose(look, strangers=bool(alive))
+        act = self._choose(look, strangers=bool(strangers))
         if act is Act.SWEEP:
-            delay = self._removal.sweep(key, alive, pod)
+            delay = self._removal.sweep(key, strangers)
+            self._forget_all_but(key, {uid, *self._snapshot.of(key)})
             # Nothing is begun while another pod of this name still is in the provider.
             return delay if delay is not None else 0.0
         began = self._clock.monotonic()
@@ -182,10 +185,13 @@ class PodSync:
         metadata = look.pod["metadata"]
         self._snapshot.ask(metadata["namespace"], metadata["name"], look.uid, patient=True)
         mine = self._snapshot.of(look.key).get(look.uid)
-        return Look(look.key, look.pod, look.uid, look.record, mine, look.strangers)
+        return Look(look.key, look.pod, look.uid, look.record, mine)
 
-    def _sweep(self, key: str, alive: Mapping[str, Sighting]) -> float | None:
-        delay = self._removal.sweep(key, alive, None) if alive else None
-        for uid in self._records.keep_only(key, self._snapshot.of(key).keys()):
-            self._endings.forget(uid)
+    def _sweep(self, key: str, strangers: Mapping[str, Sighting]) -> float | None:
+        delay = self._removal.sweep(key, strangers) if strangers else None
+        self._forget_all_but(key, self._snapshot.of(key).keys())
         return delay
+
+    def _forget_all_but(self, key: str, uids: Collection[str]) -> None:
+        for uid in self._records.keep_only(key, uids):
+            self._endings.forget(uid)
