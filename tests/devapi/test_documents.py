@@ -126,3 +126,16 @@ def top_fields(data):
         assert numbers[0] & 7 == 2
         yield numbers[0] >> 3, data[position : position + numbers[1]]
         position += numbers[1]
+
+
+def test_merge_rules_are_published(api):
+    for document in (
+        api.get("/openapi/v2").json["definitions"],
+        api.get("/openapi/v3/api/v1").json["components"]["schemas"],
+    ):
+        spec = document["io.k8s.api.core.v1.PodSpec"]["properties"]
+        assert spec["containers"]["x-kubernetes-patch-merge-key"] == "name"
+        assert spec["volumes"]["x-kubernetes-patch-strategy"] == "merge,retainKeys"
+        assert "x-kubernetes-patch-merge-key" not in spec["tolerations"]
+        ports = document["io.k8s.api.core.v1.Container"]["properties"]["ports"]
+        assert ports["x-kubernetes-list-map-keys"] == ["containerPort", "protocol"]

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from functools import cache
 
 from virtual_kubelet import codec
+from virtual_kubelet.devapi.discovery.merge_rules import extensions, merge_rules
 from virtual_kubelet.devapi.registry.kinds import Kind, Kinds
 from virtual_kubelet.devapi.schema.model import Field, Form, Message, Type, Zero, message_of
 from virtual_kubelet.objects import JsonObject
+from virtual_kubelet.pure.patches.schema import PLAIN, Schema
 from virtual_kubelet.version import KUBERNETES_VERSION
 
 __all__ = ["OpenApi", "gvk_of", "operations_of", "reachable"]
@@ -79,14 +81,15 @@ def _path(group: str, version: str) -> str:
 def _of_version(kinds: list[Kind]) -> JsonObject:
     paths: JsonObject = {}
     schemas: JsonObject = {}
+    rules = merge_rules(kinds)
     for kind in kinds:
         paths.update(_paths(kind))
         message = message_of(kind.group, kind.kind)
         if message is None:
             continue
         for each in reachable(message):
-            schemas[_name(each)] = _schema(each)
-        top = schemas[_name(message)] = _schema(message)
+            schemas.setdefault(_name(each), _schema(each, rules.get(each, PLAIN)))
+        top = schemas[_name(message)]
         top["x-kubernetes-group-version-kind"] = [gvk_of(kind)]
         top["properties"] = {
             "apiVersion": {"type": "string"},
@@ -160,11 +163,17 @@ def _name(message: Message) -> str:
     return f"{message.package}.{message.name}"
 
 
-def _schema(message: Message) -> JsonObject:
+def _schema(message: Message, rules: Schema) -> JsonObject:
     fields = message.by_json_name
     schema: JsonObject = {
         "type": "object",
-        "properties": {name: _property(field) for name, field in fields.items()},
+        "properties": {
+            name: {
+                **_property(field),
+                **extensions(name, rules.of(name), is_list=field.type.form is Form.LIST),
+            }
+            for name, field in fields.items()
+        },
     }
     required = [
         name

@@ -11,10 +11,12 @@ from functools import cached_property
 from typing import Any
 
 from virtual_kubelet import codec
+from virtual_kubelet.devapi.discovery.merge_rules import extensions, merge_rules
 from virtual_kubelet.devapi.discovery.openapi import gvk_of, operations_of, reachable
 from virtual_kubelet.devapi.registry.kinds import Kind, Kinds
 from virtual_kubelet.devapi.schema.model import Field, Form, Message, Type, Zero, message_of
 from virtual_kubelet.objects import JsonObject
+from virtual_kubelet.pure.patches.schema import PLAIN, Schema
 from virtual_kubelet.version import KUBERNETES_VERSION
 
 __all__ = ["OpenApiV2"]
@@ -46,12 +48,13 @@ class OpenApiV2:
         """The document as JSON has it."""
         paths: JsonObject = {}
         definitions: JsonObject = {}
+        rules = merge_rules(self._kinds)
         for kind in self._kinds:
             paths.update(_paths(kind))
             message = message_of(kind.group, kind.kind)
             if message is not None:
                 for each in reachable(message):
-                    definitions.setdefault(_name(each), _definition(each))
+                    definitions.setdefault(_name(each), _definition(each, rules.get(each, PLAIN)))
                 _make_top(definitions[_name(message)], kind)
         info = {"title": "Kubernetes", "version": f"v{KUBERNETES_VERSION}"}
         return {"swagger": "2.0", "info": info, "paths": paths, "definitions": definitions}
@@ -83,11 +86,17 @@ def _name(message: Message) -> str:
     return f"{message.package}.{message.name}"
 
 
-def _definition(message: Message) -> JsonObject:
+def _definition(message: Message, rules: Schema) -> JsonObject:
     fields = message.by_json_name
     definition: JsonObject = {
         "type": "object",
-        "properties": {name: _property(field) for name, field in fields.items()},
+        "properties": {
+            name: {
+                **_property(field),
+                **extensions(name, rules.of(name), is_list=field.type.form is Form.LIST),
+            }
+            for name, field in fields.items()
+        },
     }
     required = [
         name
@@ -173,8 +182,9 @@ def _schema(schema: JsonObject) -> Iterator[bytes]:
         yield _message(23, [_message(1, _schema(schema["items"]))])
     if "properties" in schema:
         yield _message(25, _schemas(schema["properties"]))
-    if GVK in schema:
-        yield _extension(31, GVK, schema[GVK])
+    for name, value in schema.items():
+        if name.startswith("x-"):
+            yield _extension(31, name, value)
 
 
 def _extension(number: int, name: str, value: Any) -> bytes:
