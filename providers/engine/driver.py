@@ -122,11 +122,15 @@ class EngineDriver:
         self._storage.purge()
 
     def _destroy(self, container_id: str) -> None:
-        self.kill(container_id)
-        with contextlib.suppress(NotFound, Conflict):
-            self._client.send(
-                "DELETE", f"/containers/{quoted(container_id)}", query={"force": True, "v": True}
-            )
+        """Kill and remove; what cannot be is said, and the others are not kept waiting for it."""
+        query = {"force": True, "v": True}
+        try:
+            self.kill(container_id)
+            self._client.send("DELETE", f"/containers/{quoted(container_id)}", query=query)
+        except NotFound:
+            return
+        except ProviderError as error:
+            logger.warning("container %s cannot be removed: %s", container_id, error)
 
     def ping(self) -> None:
         """Return when the engine answers."""

@@ -23,6 +23,9 @@ default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+tmp_dir = "{directory}/libpod"
+[network]
+network_config_dir = "{directory}/networks"
 """
 
 
@@ -55,7 +58,7 @@ class Podman:
     def __init__(self):
         self.directory = Path(tempfile.mkdtemp(prefix="vkpod-"))
         self.socket = self.directory / "podman.sock"
-        (self.directory / "containers.conf").write_text(SETTINGS)
+        (self.directory / "containers.conf").write_text(SETTINGS.format(directory=self.directory))
         self.environment = {**os.environ, "CONTAINERS_CONF": str(self.directory / "containers.conf")}
         self.pid = 0
 

@@ -13,6 +13,8 @@ import time
 from datetime import datetime, timezone
 from urllib.parse import parse_qsl, quote, unquote
 
+from virtual_kubelet.runtime.threads import spawn
+
 SKEW = 300
 
 
@@ -46,10 +48,9 @@ class SignedProxy:
         self._listener.close()
 
     def _spawn(self, target, *args):
-        thread = threading.Thread(target=target, args=args, name="signed-proxy")
+        thread = spawn(target, *args, name="signed-proxy")
         with self._lock:
             self._threads.append(thread)
-        thread.start()
         return thread
 
     def _accept(self):
