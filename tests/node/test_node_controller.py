@@ -269,3 +269,21 @@ def test_what_we_remember_is_in_an_annotation_that_heartbeats_leave_alone(host):
         host.step(10)
     eventually(lambda: len(writes(host)) == 2)
     assert host.node()["metadata"]["annotations"][LAST_STATUS] == before
+
+
+class Talkative(ScriptedProvider):
+    def configure_node(self, node):
+        self.called("configure_node", None)
+        node["status"]["notAField"] = "x"
+
+
+def test_a_field_that_the_api_server_drops_is_not_sent_each_time(plane, tmp_path):
+    provider = Talkative()
+    with NodeHost(plane, provider, tmp_path) as host:
+        host.wait_ready()
+        host.step(10)
+        assert "notAField" not in host.node()["status"]
+        before = writes(host)
+        for _ in range(5):
+            host.step(10)
+        assert writes(host) == before

@@ -86,10 +86,11 @@ def test_what_is_registered_needs_no_patch():
 def test_a_heartbeat_is_small():
     current = registered()
     patch = node_object.status_patch(current, node(NOW, held=current["status"]["conditions"]))
-    assert node_object.is_heartbeat_only(patch)
+    assert node_object.significant(patch) == {}
     assert {"type": "Ready", "lastHeartbeatTime": NOW} in patch["status"]["conditions"]
-    assert patch["metadata"]["annotations"][node_object.LAST_STATUS] == (
-        current["metadata"]["annotations"][node_object.LAST_STATUS]
+    assert (
+        patch["metadata"]["annotations"][node_object.LAST_STATUS]
+        == (current["metadata"]["annotations"][node_object.LAST_STATUS])
     )
 
 
@@ -106,10 +107,24 @@ def test_changes_are_more_than_a_heartbeat(change):
     current = registered()
     wanted = node(NOW, held=current["status"]["conditions"], **change)
     patch = node_object.status_patch(current, wanted)
-    assert not node_object.is_heartbeat_only(patch)
+    assert node_object.significant(patch).keys() == set(patch["status"]) - {"conditions"}
     after = apply(current, patch)
     assert after["status"] == wanted["status"]
     assert node_object.status_patch(after, wanted) is None
+
+
+def test_a_condition_that_turned_is_significant():
+    current = registered()
+    wanted = node(NOW, held=current["status"]["conditions"])
+    wanted["status"]["conditions"][1] = {
+        **wanted["status"]["conditions"][1],
+        "status": "True",
+        "lastTransitionTime": NOW,
+    }
+    patch = node_object.status_patch(current, wanted)
+    assert node_object.significant(patch) == {
+        "conditions": [{"type": "DiskPressure", "status": "True", "lastTransitionTime": NOW}]
+    }
 
 
 def test_two_addresses_of_one_type_survive():

@@ -365,3 +365,35 @@ def test_waiting_may_blame_the_provider():
 def test_refused_for_good():
     status = complete(make_pod(), pod_status.failed("ProviderFailed", "no such size"))
     assert (status["phase"], status["reason"]) == ("Failed", "ProviderFailed")
+
+
+def test_conditions_of_a_pod_with_containers_that_nobody_reported():
+    pod = make_pod(initContainers=[{"name": "first"}, {"name": "side", "restartPolicy": "Always"}])
+    reported = {
+        "phase": "Unknown",
+        "initContainerStatuses": [
+            {"name": "first", "state": {"terminated": {"exitCode": 0, "finishedAt": NOW}}},
+            {"name": "side", "started": False, "state": {"waiting": {}}},
+        ],
+    }
+    status = complete(pod, reported)
+    assert condition(status, "Initialized")["message"] == "containers with incomplete status: [side]"
+    assert (
+        condition(status, "ContainersReady")["message"]
+        == "containers with unknown status: [main], containers with unready status: [side]"
+    )
+    reported["initContainerStatuses"][1]["started"] = True
+    assert brief(complete(pod, reported))["Initialized"] == ("True", None)
+
+
+def test_a_pod_without_any_address_has_none():
+    status = pod_status.complete(make_pod(), {"phase": "Pending"}, now=NOW)
+    assert not {"hostIP", "hostIPs", "podIP", "podIPs"} & status.keys()
+
+
+def test_a_container_that_was_never_seen_to_start_ends_without_a_start():
+    pod = make_pod(
+        status={"containerStatuses": [{"name": "main", "state": {"running": {}}, "containerID": "x://1"}]}
+    )
+    state = pod_status.lost(pod, NOW)["containerStatuses"][0]["state"]
+    assert "startedAt" not in state["terminated"]

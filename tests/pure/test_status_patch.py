@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.pods import make_pod
 
 from virtual_kubelet.pure import pod_status
-from virtual_kubelet.pure.status_patch import equivalent, status_patch
+from virtual_kubelet.pure.patches import schema_of, strategic_merge
+from virtual_kubelet.pure.status_patch import OWNED, equivalent, status_patch
 
 NOW = "2026-02-03T04:05:06Z"
 
@@ -121,3 +124,51 @@ def test_the_first_report_of_a_pod_says_nothing_of_what_is_there():
 def test_equivalent(one, other, same):
     assert equivalent(one, other) is same
     assert equivalent(other, one) is same
+
+
+TIMES = st.sampled_from([NOW, "2026-02-03T04:06:00Z"])
+STATES = st.one_of(
+    st.fixed_dictionaries({"waiting": st.fixed_dictionaries({"reason": st.sampled_from(["A", "B"])})}),
+    st.fixed_dictionaries({"running": st.fixed_dictionaries({"startedAt": TIMES})}),
+    st.fixed_dictionaries(
+        {"terminated": st.fixed_dictionaries({"exitCode": st.integers(0, 2), "finishedAt": TIMES})}
+    ),
+)
+CONDITIONS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["Ready", "x/y", "x/z"]), "status": st.sampled_from(["True", "False"])},
+    optional={"reason": st.sampled_from(["R", "S"]), "message": st.just("m")},
+)
+REPORTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "phase": st.sampled_from(["Pending", "Running", "Succeeded", "Failed"]),
+        "reason": st.sampled_from(["", "R"]),
+        "podIPs": st.lists(
+            st.sampled_from([{"ip": "10.1.0.1"}, {"ip": "10.1.0.2"}, {"ip": "fd00::1"}]),
+            max_size=2,
+            unique_by=str,
+        ),
+        "hostIP": st.sampled_from(["10.0.0.1", "10.0.0.2"]),
+        "conditions": st.lists(CONDITIONS, max_size=3, unique_by=lambda item: item["type"]),
+        "containerStatuses": st.lists(
+            st.fixed_dictionaries({"name": st.just("main"), "state": STATES}), max_size=1
+        ),
+        "ephemeralContainerStatuses": st.lists(
+            st.fixed_dictionaries({"name": st.just("debug"), "state": STATES}), max_size=1
+        ),
+    },
+)
+
+
+@settings(max_examples=60)
+@given(before=REPORTS, after=REPORTS)
+def test_a_patch_makes_the_server_hold_what_is_wanted(before, after):
+    pod = make_pod()
+    pod["status"]["conditions"] = [cond("other/one")]
+    pod["status"] = {**pod["status"], **pod_status.complete(pod, before, now=NOW)}
+    wanted = pod_status.complete(pod, after, now=NOW)
+    patch = status_patch(pod, wanted) or {}
+    held = strategic_merge(pod, patch, schema_of("", "Pod"))
+    assert status_patch(held, wanted) is None
+    for field in OWNED:
+        assert equivalent(held["status"].get(field), wanted.get(field)), field

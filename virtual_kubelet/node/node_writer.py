@@ -30,7 +30,7 @@ class NodeWriter:
         self._name = name
         self._event = event
         self._refused: set[str] = set()  # what our rights do not allow; said once each
-        self._unmoved: JsonObject | None = None
+        self._unmoved: JsonObject = {}
         """What remained of the last status patch after the server had taken it: not worth sending again."""
 
     def read(self) -> Node:
@@ -62,12 +62,12 @@ class NodeWriter:
         patch = node_object.status_patch(current, wanted)
         if patch is None:
             return None
-        idle = node_object.is_heartbeat_only(patch) or patch["status"] == self._unmoved
-        if idle and not heartbeat:
+        news = node_object.significant(patch)
+        if not heartbeat and (not news or news == self._unmoved):
             return None
         answer = self._patch(patch, subresource="status")
         rest = node_object.status_patch(answer, wanted)
-        self._unmoved = rest["status"] if rest else None
+        self._unmoved = node_object.significant(rest) if rest else {}
         return answer
 
     def _create(self, wanted: Node) -> Node:

@@ -24,10 +24,10 @@ __all__ = [
     "NodeWish",
     "base_node",
     "forbidden_label",
-    "is_heartbeat_only",
     "metadata_patch",
     "normal_quantities",
     "registration",
+    "significant",
     "spec_patch",
     "status_patch",
 ]
@@ -189,12 +189,15 @@ def status_patch(current: Node, wanted: Node) -> JsonObject | None:
     return {"metadata": {"annotations": {LAST_STATUS: _last_status(wanted)}}, "status": change}
 
 
-def is_heartbeat_only(patch: JsonObject) -> bool:
-    """Tell whether a status patch says nothing but that the node still lives."""
-    status = patch["status"]
-    if status.keys() - {"conditions"}:
-        return False
-    return all(item.keys() <= {"type", "lastHeartbeatTime"} for item in status.get("conditions", ()))
+def significant(patch: JsonObject) -> JsonObject:
+    """Return what a status patch says beyond that the node still lives; {} for nothing."""
+    status: JsonObject = {**patch["status"]}
+    conditions = [
+        {key: value for key, value in item.items() if key != "lastHeartbeatTime"}
+        for item in status.pop("conditions", ())
+    ]
+    changed = [item for item in conditions if item.keys() != {"type"}]
+    return {**status, "conditions": changed} if changed else status
 
 
 def forbidden_label(name: str) -> bool:
