@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cache
+from functools import cache, cached_property
 
 from virtual_kubelet.devapi.schema.containers import CONTAINERS
 from virtual_kubelet.devapi.schema.core import CORE
@@ -82,7 +82,7 @@ class Message:
     name: str
     fields: list[Field] = field(default_factory=list)
 
-    @property
+    @cached_property
     def by_json_name(self) -> Mapping[str, Field]:
         """The fields as JSON has them, those of inline messages included."""
         found: dict[str, Field] = {}
@@ -93,7 +93,7 @@ class Message:
                 found[each.name] = each
         return found
 
-    @property
+    @cached_property
     def by_number(self) -> Mapping[int, Field]:
         """The fields as protobuf has them."""
         return {each.number: each for each in self.fields}
