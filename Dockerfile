@@ -12,6 +12,7 @@ LABEL org.opencontainers.image.title="virtual-kubelet" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/virtual-kubelet /opt/virtual-kubelet
 ENV PATH=/opt/virtual-kubelet/bin:$PATH PYTHONDONTWRITEBYTECODE=1 VKUBELET_STATE_DIR=/var/lib/virtual-kubelet
+RUN install -d -o 65532 -g 65532 -m 700 /var/lib/virtual-kubelet
 # A number, so that runAsNonRoot can be checked.
 USER 65532:65532
 EXPOSE 10250

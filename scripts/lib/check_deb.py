@@ -92,10 +92,18 @@ def mount_proc(tree: Tree) -> bool:
 
 def check_files(tree: Tree) -> None:
     """Look at owners, modes and size."""
-    expect(tree("stat", "-c", "%U:%G %a", "/var/lib/virtual-kubelet").strip(), "virtual-kubelet:virtual-kubelet 700")
-    expect(tree("stat", "-c", "%U:%G %a", "/var/log/virtual-kubelet").strip(), "virtual-kubelet:virtual-kubelet 750")
+    expect(
+        tree("stat", "-c", "%U:%G %a", "/var/lib/virtual-kubelet").strip(),
+        "virtual-kubelet:virtual-kubelet 700",
+    )
+    expect(
+        tree("stat", "-c", "%U:%G %a", "/var/log/virtual-kubelet").strip(),
+        "virtual-kubelet:virtual-kubelet 750",
+    )
     expect(tree("stat", "-c", "%U:%G %a", "/etc/virtual-kubelet").strip(), "root:virtual-kubelet 750")
-    expect(tree("stat", "-c", "%U:%G %a", "/etc/virtual-kubelet/config.toml").strip(), "root:virtual-kubelet 640")
+    expect(
+        tree("stat", "-c", "%U:%G %a", "/etc/virtual-kubelet/config.toml").strip(), "root:virtual-kubelet 640"
+    )
     size = int(tree("dpkg-query", "-W", "-f", "${Installed-Size}", "virtual-kubelet")) / 1024
     print(f"installed {size:.0f} MiB")
     if size > LIMIT_MIB:
@@ -127,7 +135,20 @@ def run_service(tree: Tree, plane: ControlPlane) -> None:
     settings = tree.path("/etc/virtual-kubelet/config.toml")
     settings.write_text(SETTINGS)
     tree("install", "-d", "-o", "virtual-kubelet", "-m", "700", "/run/virtual-kubelet")
-    expect(tree("runuser", "-u", "virtual-kubelet", "--", "virtual-kubelet", "supervisor", "--needed", "--config", "/etc/virtual-kubelet/config.toml"), "")
+    expect(
+        tree(
+            "runuser",
+            "-u",
+            "virtual-kubelet",
+            "--",
+            "virtual-kubelet",
+            "supervisor",
+            "--needed",
+            "--config",
+            "/etc/virtual-kubelet/config.toml",
+        ),
+        "",
+    )
     command, environment, user = unit(tree)
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     place = tree.path("/run/virtual-kubelet/notify")
@@ -139,7 +160,12 @@ def run_service(tree: Tree, plane: ControlPlane) -> None:
     began = time.monotonic()
     service = subprocess.Popen(
         ["/usr/sbin/chroot", "--userspec", f"{user}:{user}", tree.root, *command],
-        env={"PATH": PATH, "NOTIFY_SOCKET": "/run/virtual-kubelet/notify", "WATCHDOG_USEC": "60000000", **environment},
+        env={
+            "PATH": PATH,
+            "NOTIFY_SOCKET": "/run/virtual-kubelet/notify",
+            "WATCHDOG_USEC": "60000000",
+            **environment,
+        },
     )
     try:
         while b"READY=1" not in manager.recv(4096):
@@ -179,7 +205,10 @@ def run_pod(client: Client) -> None:
                  "containers": [{"name": "c", "image": "none", "command": ["sleep", "1000"]}]},
     }  # fmt: skip
     client.create(PODS, pod, "default")
-    wait(lambda: client.get(PODS, "hello", "default").get("status", {}).get("phase") == "Running", "the pod runs")
+    wait(
+        lambda: client.get(PODS, "hello", "default").get("status", {}).get("phase") == "Running",
+        "the pod runs",
+    )
     client.delete(PODS, "hello", "default")
     wait(lambda: gone(client), "the pod goes")
 
@@ -209,7 +238,12 @@ def remove(tree: Tree) -> None:
     expect(tree.path("/usr/lib/virtual-kubelet").exists(), wanted=False)
     expect(tree.path("/etc/virtual-kubelet/config.toml").exists(), wanted=True)
     tree("dpkg", "--purge", "virtual-kubelet")
-    for place in ("/etc/virtual-kubelet", "/var/lib/virtual-kubelet", "/var/log/virtual-kubelet", "/usr/share/doc/virtual-kubelet"):
+    for place in (
+        "/etc/virtual-kubelet",
+        "/var/lib/virtual-kubelet",
+        "/var/log/virtual-kubelet",
+        "/usr/share/doc/virtual-kubelet",
+    ):
         expect(tree.path(place).exists(), wanted=False)
     expect(tree("getent", "passwd", "virtual-kubelet", check=False), "")
 

@@ -38,7 +38,11 @@ class Block:
 
 
 def render(
-    chart: Path, values: dict[str, Any] | None = None, *, name: str = "virtual-kubelet", namespace: str = "default"
+    chart: Path,
+    values: dict[str, Any] | None = None,
+    *,
+    name: str = "virtual-kubelet",
+    namespace: str = "default",
 ) -> dict[str, str]:
     """Return each template's text with `values` laid over the chart's own.
 
@@ -263,7 +267,9 @@ def text_of(value: Any) -> str:
 
 def to_yaml(value: Any) -> str:
     """Return YAML in the form of Helm."""
-    return yaml.safe_dump(value, default_flow_style=False, width=10_000).removesuffix("\n").removesuffix("\n...")
+    return (
+        yaml.safe_dump(value, default_flow_style=False, width=10_000).removesuffix("\n").removesuffix("\n...")
+    )
 
 
 def indented(count: int, text: str) -> str:

@@ -32,12 +32,16 @@ def main() -> None:
     parser.add_argument("--wheel", required=True, type=Path)
     parser.add_argument("--python", required=True, help="minor version that it is for: 3.11")
     parser.add_argument("--epoch", required=True, type=int, help="time of every file, seconds")
-    parser.add_argument("--glibc", action="append", required=True, help="newest manylinux tag, repeatable: 2_28")
+    parser.add_argument(
+        "--glibc", action="append", required=True, help="newest manylinux tag, repeatable: 2_28"
+    )
     parser.add_argument("--machine", required=True, help="x86_64, aarch64")
     parser.add_argument("destination", type=Path)
     options = parser.parse_args()
     if f"{sys.version_info[0]}.{sys.version_info[1]}" != options.python:
-        sys.exit(f"package_tree: bytecode for Python {options.python} is made by that Python, not by {sys.version.split()[0]}")
+        sys.exit(
+            f"package_tree: bytecode for Python {options.python} is made by that Python, not by {sys.version.split()[0]}"
+        )
     install(options, options.destination / SITE)
     place_files(options.destination, options.python)
     collect_licences(options.destination)
@@ -57,7 +61,9 @@ def install(options: argparse.Namespace, site: Path) -> None:
         ],
         check=True,
     )  # fmt: skip
-    shutil.rmtree(site / "bin", ignore_errors=True)  # commands of dependencies, with our interpreter's path in them
+    shutil.rmtree(
+        site / "bin", ignore_errors=True
+    )  # commands of dependencies, with our interpreter's path in them
     for record in site.glob("*.dist-info/RECORD"):
         lines = record.read_text().splitlines()
         record.write_text("".join(f"{line}\n" for line in lines if not line.startswith("../")))
@@ -89,7 +95,9 @@ def place_files(root: Path, python: str) -> None:
     write(root / "usr/bin/virtual-kubelet", command, mode=0o755)
     for unit in UNITS:
         write(root / "usr/lib/systemd/system" / unit.name, unit.read_text())
-    write(root / "etc/virtual-kubelet/config.toml", (PACKAGING / "etc" / "config.toml").read_text(), mode=0o640)
+    write(
+        root / "etc/virtual-kubelet/config.toml", (PACKAGING / "etc" / "config.toml").read_text(), mode=0o640
+    )
     documents = root / "usr/share/doc/virtual-kubelet"
     for name in DOCUMENTS:
         if (ROOT / name).exists():
@@ -97,7 +105,10 @@ def place_files(root: Path, python: str) -> None:
     for example in sorted((PACKAGING / "examples").glob("*")):
         write(documents / "examples" / example.name, example.read_text())
     page = subprocess.run(
-        [sys.executable, "-IS", ROOT / "scripts/lib/man_page.py", root / SITE], check=True, capture_output=True, text=True
+        [sys.executable, "-IS", ROOT / "scripts/lib/man_page.py", root / SITE],
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout
     write(root / "usr/share/man/man8/virtual-kubelet.8", page)
 
@@ -114,9 +125,13 @@ def collect_licences(root: Path) -> None:
         lines.append(f"  {name} {number}: {declared_licence(info / 'METADATA')}")
         texts = [path for path in sorted(info.rglob("*")) if path.is_file() and is_licence(path)]
         if not texts:
-            lines.append("      (its distribution carries no licence text; the line above is its own statement)")
+            lines.append(
+                "      (its distribution carries no licence text; the line above is its own statement)"
+            )
         for path in texts:
-            write(documents / "licences" / name / path.name, path.read_text(encoding="utf-8", errors="replace"))
+            write(
+                documents / "licences" / name / path.name, path.read_text(encoding="utf-8", errors="replace")
+            )
     lines += ["", (ROOT / "LICENSE").read_text()]
     write(documents / "copyright", "\n".join(lines))
 
