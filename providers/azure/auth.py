@@ -48,7 +48,7 @@ class Token:
 class Bearer(AuthBase):
     """Puts a token into a request.
 
-    As an `auth` of requests, for otherwise requests would let a ~/.netrc entry for the host replace the header.
+    As an `auth` of requests, which a ~/.netrc entry for the host cannot replace.
     """
 
     def __init__(self, token: str) -> None:

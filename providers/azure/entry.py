@@ -14,7 +14,7 @@ from virtual_kubelet.pure.pod_phase import has_started
 __all__ = ["Entry", "is_there"]
 
 
-@dataclass
+@dataclass(eq=False)
 class Entry:
     """One container group. Fields change under the inventory's lock only."""
 
@@ -32,6 +32,8 @@ class Entry:
     unlisted: bool = False  # a list that should have shown it did not
     doubtful: bool = False  # it was gone, and a list shows it again
     operation: str = ""  # where ARM tells how our last write ended
+    operation_lost: bool = False  # it was made, and the answer that named its operation never came
+    unexplained_at: float = -1.0  # since when it is known to have failed, and not why; -1: it is not so
     failure: str = ""  # how it failed, in Azure's words
     removing: bool = False
     removal_taken_at: float = -1.0  # when ARM took our DELETE; -1: it has not

@@ -21,6 +21,7 @@ from virtual_kubelet.providers.azure.entry import Entry, is_there
 from virtual_kubelet.providers.azure.group_events import GroupEvent
 from virtual_kubelet.providers.azure.ownership import Identity, Owner
 from virtual_kubelet.providers.azure.schedule import Reading, reading
+from virtual_kubelet.pure.pod_phase import has_started
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 
 __all__ = ["Inventory"]
@@ -39,6 +40,7 @@ class Inventory:
         # Under the lock:
         self._entries: dict[str, Entry] = {}  # by group name, lower case: ARM's names have no case
         self._names: dict[str, str] = {}  # by UID
+        self._of_key: dict[tuple[str, str], list[Entry]] = {}  # by namespace and name
         self._gone: TTLCache[str, float] = TTLCache(100_000, REMEMBERED, timer=clock.monotonic)
         self._failures: TTLCache[str, str] = TTLCache(10_000, REMEMBERED, timer=clock.monotonic)
         self._tried: TTLCache[str, bool] = TTLCache(100_000, REMEMBERED, timer=clock.monotonic)
@@ -66,8 +68,13 @@ class Inventory:
     def of_key(self, namespace: str, name: str) -> list[Entry]:
         """Return the groups of the pods of one name, those that are being removed last."""
         with self._lock:
-            found = [entry for entry in self._entries.values() if entry.identity.key == (namespace, name)]
+            found = list(self._of_key.get((namespace, name), ()))
         return sorted(found, key=lambda entry: entry.removing)
+
+    def __len__(self) -> int:
+        """Return how many groups there are."""
+        with self._lock:
+            return len(self._entries)
 
     def all(self) -> list[Entry]:
         """Return all groups."""
@@ -150,17 +157,15 @@ class Inventory:
         """Return the single reads that are worth making now, the most worth first."""
         now = self._clock.monotonic()
         with self._lock:
-            found = [due for entry in self._entries.values() if (due := reading(entry, now))]
+            found = [
+                due for entry in self._entries.values() if (due := reading(entry, now, len(self._entries)))
+            ]
         return sorted(found, key=lambda due: (not due.urgent, -due.weight))
 
-    def unexplained(self) -> list[tuple[str, str]]:
-        """Return name and operation of groups that failed and whose operation was not asked why."""
+    def unexplained(self) -> list[Entry]:
+        """Return the groups that failed without our knowing why; until then their pods count as pending."""
         with self._lock:
-            return [
-                (name, entry.operation)
-                for name, entry in self._entries.items()
-                if entry.operation and entry.status.get("phase") == "Failed"
-            ]
+            return [entry for entry in self._entries.values() if entry.unexplained_at >= 0]
 
     def explain(self, name: str, failure: str) -> None:
         """Take in how the last write to a group failed; "" where ARM does not say that it did."""
@@ -168,7 +173,8 @@ class Inventory:
             entry = self._entries.get(name)
             if entry is None:
                 return
-            entry.operation = ""
+            entry.operation, entry.operation_lost = "", False
+            entry.unexplained_at = -1.0
             entry.failure = failure
             self._update(entry, entry.body, entry.began)
             if entry.waits_for_room:
@@ -212,7 +218,8 @@ class Inventory:
             self._gone.pop(key, None)
             entry = self._entries.get(key) or self._add(key, identity, now)
             entry.written_at = now
-            entry.operation, entry.failure = operation, ""
+            entry.operation, entry.operation_lost = operation, anew and not operation
+            entry.failure, entry.unexplained_at = "", -1.0
             entry.doubtful = entry.unlisted = False
             if anew:
                 entry.detail = None
@@ -279,11 +286,16 @@ class Inventory:
         entry = Entry(name, identity, {}, began, known, changed_at=self._clock.monotonic())
         self._entries[name] = entry
         self._names[identity.uid] = name
+        self._of_key.setdefault(identity.key, []).append(entry)
         return entry
 
     def _drop(self, name: str, entry: Entry) -> None:
         self._gone[name] = self._clock.monotonic()
         del self._entries[name]
+        same = self._of_key[entry.identity.key]
+        same.remove(entry)
+        if not same:
+            del self._of_key[entry.identity.key]
         if self._names.get(entry.identity.uid) == name:
             del self._names[entry.identity.uid]
 
@@ -292,13 +304,23 @@ class Inventory:
         if statuses.has_instance_view(group):
             entry.detail, entry.detail_began = group, began
         if statuses.provisioning_state(group) == "succeeded":
-            entry.operation = ""
+            entry.operation, entry.operation_lost = "", False
         if entry.detail is None and statuses.provisioning_state(group) in {"succeeded", "deleting"}:
             return  # it has come up, and nobody has looked inside: what was known stays
         fresh = statuses.pod_status(group, entry.detail, entry.failure)
+        if fresh["phase"] == "Failed" and self._is_unexplained(entry, fresh):
+            return
         if entry.overdue:
             fresh["phase"] = "Failed"
             fresh["reason"], fresh["message"] = entry.overdue
         if fresh != entry.status:
             entry.status = fresh
             entry.changed_at = self._clock.monotonic()
+
+    def _is_unexplained(self, entry: Entry, fresh: PodStatus) -> bool:
+        """Tell whether a failure must not be told yet: Failed is final, and it may be that there was no room."""
+        if not (entry.operation or entry.operation_lost) or has_started({**fresh, "phase": ""}):
+            return False
+        if entry.unexplained_at < 0:
+            entry.unexplained_at = self._clock.monotonic()
+        return True

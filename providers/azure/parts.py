@@ -28,12 +28,13 @@ class Connection:
 
 def connect(config: AzureConfig, clock: Clock, tokens: auth.Tokens | None = None) -> Connection:
     """Return a new connection; nothing is sent yet. `tokens` are those of an earlier one."""
-    session = new_session()
-    tokens = tokens or auth.source(config.credential, new_session(), clock)
+    credential = config.credential
+    session = new_session(credential.resource_manager)
+    tokens = tokens or auth.source(credential, new_session(credential.active_directory), clock)
     budget, health = ReadBudget(config.reads_per_minute, clock), Health(clock)
     agent = f"virtual-kubelet/{__version__} azure/{config.api_version}"
     transport = Transport(
-        config.credential.resource_manager,
+        credential.resource_manager,
         tokens,
         session,
         budget=budget,

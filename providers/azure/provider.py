@@ -109,9 +109,10 @@ class AzureProvider:
         else:
             self._refresh.read_one(entry)
         current = self._entry(namespace, name)
-        if current is None or not is_there(current, self._surroundings.held()):
+        if current is None:
             return None
-        return current.pod()
+        wanted = self._surroundings.held() if current.waits_for_room else ()
+        return current.pod() if is_there(current, wanted) else None
 
     def get_pod_status(self, namespace: str, name: str) -> PodStatus | None:
         """Return the status of one pod."""

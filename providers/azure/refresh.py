@@ -32,7 +32,11 @@ READERS = 8  # threads that read groups at once
 READ_FOR = 8.0  # seconds of single reads in one refresh; the rest is for the next
 LIST_SHARE = 3.0  # lists may take a third of the budget
 REMOVAL_LOOK = 2.0  # seconds for which a list is good enough for questions about removals
+# Made once more, for the next answer will tell: without the operation nobody knows whether the cause may pass.
+LOST = "ServerTimeout: Azure's answer to the creation was lost, and with it why it failed"
+EXPLAINED_WITHIN = 120.0  # seconds for which Azure is asked why a group failed
 FEW = 5  # removals at once that are looked at one by one
+MANY = 50  # groups from which on questions about one pod may be answered from what was read just now
 FRESH = 1.0  # seconds for which a single answer is good enough for a question about one pod
 
 
@@ -72,7 +76,7 @@ class Refresh:
         with self._turn:
             self._list(0.0)
             self._read(self._inventory.readings())
-            self._explain()
+            self._explain(self._inventory.unexplained())
 
     def list_once(self, max_age: float) -> None:
         """List unless a whole list is younger than `max_age` seconds, or the budget forbids."""
@@ -81,10 +85,14 @@ class Refresh:
 
     def read_one(self, entry: Entry) -> None:
         """Read one group now, unless the budget forbids: then what was read lately is good enough."""
+        scarce = not self._budget.plenty or len(self._inventory) > MANY
         latest = max(entry.detail_began, entry.written_at)
-        if not self._budget.plenty and self._clock.monotonic() - latest < FRESH:
+        if scarce and self._clock.monotonic() - latest < FRESH:
             return
-        if not self._budget.take(urgent=True) or not self._read_group(entry.name):
+        if not self._budget.take(urgent=True):
+            return
+        if not self._read_group(entry.name):
+            self._explain([entry] if entry.unexplained_at >= 0 else [])
             return
         self.list_once(0.0)  # one read is no proof that it is gone: the list has to agree
         if (current := self._inventory.by_name(entry.name)) and current.unlisted:
@@ -174,14 +182,17 @@ class Refresh:
             self._inventory.remember_failure(entry.identity.uid, self._client.outcome(entry.operation))
         return False
 
-    def _explain(self) -> None:
-        for name, operation in self._inventory.unexplained():
+    def _explain(self, entries: list[Entry]) -> None:
+        """Ask how operations ended; what cannot be found out in a while is left unexplained for good."""
+        for entry in entries:
             try:
-                failure = self._client.outcome(operation)
+                failure = self._client.outcome(entry.operation) if entry.operation else LOST
             except ProviderError as error:
-                logger.debug("why container group %s failed cannot be read yet: %s", name, error)
-                continue
-            self._inventory.explain(name, failure)
+                logger.debug("why container group %s failed cannot be read yet: %s", entry.name, error)
+                if self._clock.monotonic() - entry.unexplained_at < EXPLAINED_WITHIN:
+                    continue
+                failure = ""
+            self._inventory.explain(entry.name, failure)
 
     def _tell(self, entry: Entry, group: JsonObject) -> None:
         """Pass on what Azure tells about the group, once."""

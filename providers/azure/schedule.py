@@ -11,6 +11,8 @@ __all__ = ["Reading", "reading"]
 
 STABLE = 20.0  # a group that has not changed for n seconds is read again after n/20
 LONGEST_INTERVAL = 30.0  # seconds, as long as there is budget
+EACH_SECOND = 100.0  # groups that are read again in a second, at the most
+COMING_INTERVAL = 10.0  # seconds between two reads of a group that comes up: only its events are news
 
 
 @dataclass(frozen=True)
@@ -22,22 +24,24 @@ class Reading:
     weight: float  # the greater, the sooner
 
 
-def reading(entry: Entry, now: float) -> Reading | None:
-    """Return the read of one group that is due at `now` (monotonic), or None."""
+def reading(entry: Entry, now: float, groups: int) -> Reading | None:
+    """Return the read of one of `groups` groups that is due at `now` (monotonic), or None."""
     if entry.unlisted or entry.doubtful:
         return Reading(entry.name, urgent=True, weight=2.0)
     if entry.removing or entry.told_by_list:
         return None
     state = statuses.provisioning_state(entry.body)
     settled = state in {"succeeded", "failed", "canceled"}
-    if entry.detail is None:
-        return Reading(entry.name, urgent=settled, weight=1.0)
-    if state != statuses.provisioning_state(entry.detail):
-        return Reading(entry.name, urgent=settled, weight=1.0)
+    age = now - max(entry.detail_began, entry.written_at)
+    if not settled:
+        due = age >= COMING_INTERVAL
+        return Reading(entry.name, urgent=False, weight=0.0) if due else None
+    if entry.detail is None or state != statuses.provisioning_state(entry.detail):
+        return Reading(entry.name, urgent=True, weight=1.0)
     if entry.final:
         return None
-    age, stable = now - entry.detail_began, now - entry.changed_at
-    if age < min(stable / STABLE, LONGEST_INTERVAL):
+    stable = now - entry.changed_at
+    if age < max(groups / EACH_SECOND, min(stable / STABLE, LONGEST_INTERVAL)):
         return None
     # With less budget than groups, those that changed lately first: their neighbours' news is likelier.
     return Reading(entry.name, urgent=False, weight=age / (60.0 + min(stable, 3600.0)))

@@ -8,6 +8,7 @@ woken by stop. A PUT is not: after an answer that leaves open whether ARM took i
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,9 +59,16 @@ class NoAnswer(Unavailable):
     """Nobody knows whether the peer took the request: it timed out, was cut, or ended in a 5xx."""
 
 
-def new_session() -> requests.Session:
-    """Return a session for many threads: a larger pool, no cookies, retries left to us."""
+def new_session(endpoint: str) -> requests.Session:
+    """Return a session for many threads: a larger pool, no cookies, retries left to us.
+
+    Proxy and CA bundle are taken from the environment once: requests would search it for each request, which
+    costs more than the request's own code.
+    """
     session = requests.Session()
+    session.trust_env = False
+    session.proxies = requests.utils.get_environ_proxies(endpoint)
+    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     adapter = HTTPAdapter(pool_connections=4, pool_maxsize=POOL, max_retries=0)
     session.mount("https://", adapter)
     session.mount("http://", adapter)

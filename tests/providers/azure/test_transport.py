@@ -30,7 +30,7 @@ class Parts:
         self.transport = Transport(
             ARM,
             self.tokens,
-            new_session(),
+            new_session(ARM),
             budget=self.budget,
             health=self.health,
             user_agent="vk/1 extra",
