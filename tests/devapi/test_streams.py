@@ -134,7 +134,7 @@ def test_either_end_ends_both(setting):
     eventually(lambda: process.poll() is not None)
     connection = spdy(client, f"{POD}/exec?command=sleep&command=1000&stdout=true")
     with running(connection):
-        node.server._registry.begin_closing()
+        node.server.stop(Deadline(20))
         eventually(lambda: connection.closed)
 
 

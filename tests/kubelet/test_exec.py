@@ -18,7 +18,7 @@ from support.remote import (
 from support.waiting import eventually
 
 from virtual_kubelet.errors import NotFound
-from virtual_kubelet.runtime.threads import spawn
+from virtual_kubelet.runtime.threads import Deadline, spawn
 from virtual_kubelet.wire.remotecommand import Outcome, Streams
 
 KINDS = ["spdy", "websocket"]
@@ -315,6 +315,6 @@ def test_an_idle_session_is_closed():
 def test_a_stopping_server_ends_sessions():
     with kubelet() as node, node.remote("websocket", ALL, command=["sleep", "1004"]) as session:
         process = eventually(lambda: node.provider.processes and node.provider.processes[-1])
-        node.server._registry.begin_closing()
+        node.server.stop(Deadline(20))
         eventually(lambda: process.poll() is not None)
         eventually(lambda: session.connection.closed)
