@@ -82,8 +82,13 @@ class Podman:
         with (self.directory / "service.log").open("ab") as log:
             # Nobody's child: tests that restart it leave no new child of theirs behind.
             started = subprocess.run(
-                ["sh", "-c", '"$@" >&2 & echo $!', "sh"]
-                + self.command("system", "service", "--time=0", f"unix://{self.socket}"),
+                [
+                    "sh",
+                    "-c",
+                    '"$@" >&2 & echo $!',
+                    "sh",
+                    *self.command("system", "service", "--time=0", f"unix://{self.socket}"),
+                ],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

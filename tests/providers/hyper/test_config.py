@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from virtual_kubelet.errors import ConfigError, InvalidInput
+from virtual_kubelet.provider import ProviderConfig
+from virtual_kubelet.providers.hyper import rules
+from virtual_kubelet.providers.hyper.config import load
+from virtual_kubelet.providers.hyper.instances import ANNOTATION, instance_type
+
+BOTH = {"HYPER_ACCESS_KEY": "A", "HYPER_SECRET_KEY": "S"}
+
+
+def settings(tmp_path, environ, text=None):
+    path = tmp_path / "hyper.toml"
+    if text is not None:
+        path.write_text(text)
+    return load(
+        ProviderConfig(
+            node_name="n",
+            config_path=str(path) if text is not None else "",
+            environ={"HOME": str(tmp_path), **environ},
+            state_dir=str(tmp_path),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "text", "host", "region"),
+    [
+        (BOTH, None, "https://us-west-1.hyper.sh:443", "us-west-1"),
+        ({**BOTH, "HYPER_DEFAULT_REGION": "eu-central-1"}, None, "https://eu-central-1.hyper.sh:443", "eu-central-1"),
+        ({**BOTH, "HYPER_HOST": "tcp://h:80", "HYPER_DEFAULT_REGION": "eu-central-1"}, None, "http://h:80", "eu-central-1"),
+        ({}, 'accessKEY="A"\nSecretKey="S"\nREGION="eu-central-1"', "https://eu-central-1.hyper.sh:443", "eu-central-1"),
+        ({"HYPERSH_REGION": "eu-central-1"}, 'AccessKey="A"\nSecretKey="S"\nRegion="us-west-1"', "https://eu-central-1.hyper.sh:443", "eu-central-1"),
+    ],
+)  # fmt: skip
+def test_endpoints(tmp_path, environ, text, host, region):
+    found = settings(tmp_path, environ, text)
+    assert (found.endpoint.base_url, found.keys.region) == (host, region)
+    assert (found.keys.access, found.keys.secret) == ("A", "S")
+
+
+def test_the_environment_beats_the_file(tmp_path):
+    found = settings(tmp_path, {"HYPERSH_ACCESS_KEY": "E"}, 'AccessKey="A"\nSecretKey="S"')
+    assert (found.keys.access, found.keys.secret) == ("E", "S")
+
+
+def test_the_directory_of_the_services_command_line(tmp_path):
+    directory = tmp_path / ".hyper"
+    directory.mkdir()
+    cloud = {"accesskey": "A", "secretkey": "S", "region": "eu-central-1"}
+    auths = {"r.io": {"auth": "dTpw"}}
+    (directory / "config.json").write_text(
+        json.dumps({"clouds": {"tcp://*.hyper.sh:443": cloud}, "auths": auths})
+    )
+    found = settings(tmp_path, {})
+    assert (found.keys.access, found.keys.region, found.registries) == (
+        "A",
+        "eu-central-1",
+        ({"auths": auths},),
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "text", "named"),
+    [
+        ({"HYPER_ACCESS_KEY": "A"}, None, "HYPER_SECRET_KEY is not"),
+        ({"HYPERSH_SECRET_KEY": "S"}, None, "HYPERSH_ACCESS_KEY is not"),
+        ({}, None, "config.json: No such file"),
+        ({**BOTH, "HYPER_DEFAULT_REGION": "mars"}, None, '"mars" is not known'),
+        ({**BOTH, "HYPER_INSTANCE_TYPE": "xl"}, None, '"xl" is not known'),
+        (BOTH, 'Colour="red"', '"Colour" is not a setting'),
+        (BOTH, "CPU=20", "must be a string"),
+        (BOTH, 'Memory="lots"', "memory"),
+        (BOTH, 'OperatingSystem="Windows"', "Windows"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_in_one_line(tmp_path, environ, text, named):
+    with pytest.raises(ConfigError, match=named) as caught:
+        settings(tmp_path, environ, text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "annotation", "found"),
+    [
+        ({}, "", "s4"),
+        ({"memory": "60Mi"}, "", "s1"),
+        ({"cpu": "2"}, "", "m2"),
+        ({"cpu": "500m", "memory": "9Gi"}, "", "l3"),
+        ({"memory": "9Gi"}, "s1", "s1"),
+        ({}, "web=m1,other=l2", "m1"),
+        ({}, "other=l2", "s4"),
+    ],
+)
+def test_instance_types(asked, annotation, found):
+    pod = {"metadata": {"annotations": {ANNOTATION: annotation}}, "spec": {}}
+    assert instance_type(pod, {"name": "web", "resources": {"requests": asked}}, "s4") == found
+
+
+@pytest.mark.parametrize(
+    ("asked", "annotation"), [({"cpu": "9"}, ""), ({"memory": "17Gi"}, ""), ({}, "huge")]
+)
+def test_sizes_that_there_are_not(asked, annotation):
+    pod = {"metadata": {"annotations": {ANNOTATION: annotation}}, "spec": {}}
+    with pytest.raises(InvalidInput):
+        instance_type(pod, {"name": "web", "resources": {"limits": asked}}, "s4")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"hostNetwork": True}, "hostNetwork"),
+        ({"shareProcessNamespace": True}, "shareProcessNamespace"),
+        ({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}, "hostPath"),
+        ({"containers": [{"name": "c", "securityContext": {"privileged": True}}]}, "privileged"),
+        ({"containers": [{"name": n, "ports": [{"containerPort": 80}]} for n in "ab"]}, "both have port 80"),
+    ],
+)
+def test_what_the_service_has_not(changes, named):
+    with pytest.raises(InvalidInput, match=named):
+        rules.check({"metadata": {}, "spec": {"containers": [{"name": "c"}], **changes}})
+
+
+def test_an_ordinary_pod_is_fine():
+    rules.check({"metadata": {}, "spec": {"containers": [{"name": "c", "ports": [{"containerPort": 80}]}]}})
