@@ -134,7 +134,9 @@ def test_volumes_and_messages(node):
 
 
 def test_logs_with_all_options(node):
-    script = "echo one; sleep 0.2; echo two >&2; sleep 0.2; echo -n part; sleep 0.2; echo ed; sleep 0.2; echo last"
+    script = (
+        "echo one; sleep 0.2; echo two >&2; sleep 0.2; echo -n part; sleep 0.2; echo ed; sleep 0.2; echo last"
+    )
     pod = node.run(make_pod(container(script)))
     node.wait_phase(pod, "Succeeded", 40)
     assert node.logs(pod) == "one\ntwo\nparted\nlast\n"

@@ -1,0 +1,215 @@
+"""The client, images, logs and the watcher against an engine that does what a test wants."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+
+import pytest
+from support.exec_io import FakeIO
+from support.fake_engine import FakeEngine
+from support.waiting import eventually
+
+from virtual_kubelet.errors import Conflict, NotFound, Unavailable
+from virtual_kubelet.podruntime.driver import CommandResult, ImageError
+from virtual_kubelet.provider import LogOptions
+from virtual_kubelet.providers.engine.client import Client
+from virtual_kubelet.providers.engine.endpoint import Endpoint
+from virtual_kubelet.providers.engine.images import Images
+from virtual_kubelet.providers.engine.inventory import Inventory
+from virtual_kubelet.providers.engine.logs import open_log
+from virtual_kubelet.providers.engine.sessions import Sessions
+from virtual_kubelet.providers.engine.watcher import Watcher
+from virtual_kubelet.runtime.clock import SteppedClock
+from virtual_kubelet.runtime.threads import Deadline, StopSignal, spawn
+
+
+@pytest.fixture
+def engine(tmp_path):
+    with FakeEngine(tmp_path / "engine.sock") as found:
+        yield found
+
+
+@pytest.fixture
+def client(engine):
+    found = Client(Endpoint(path=engine.path))
+    yield found
+    found.close()
+
+
+def test_the_version_is_negotiated_once(engine, client):
+    engine.answers["GET", "/info"] = (200, {"NCPU": 3})
+    assert client.json("GET", "/info") == {"NCPU": 3}
+    assert client.json("GET", "/info", query={"a b": True, "f": {"x": ["y"]}, "none": None}) == {"NCPU": 3}
+    assert engine.paths("GET") == ["/_ping", "/info", "/info"]
+    assert engine.asked[-1]["query"] == {"a b": "1", "f": '{"x":["y"]}'}
+    assert client.engine().api == "1.43"
+
+
+def test_only_what_may_be_asked_twice_is(engine, client):
+    engine.answers["GET", "/info"] = (503, "busy")
+    engine.answers["POST", "/containers/create"] = (503, "busy")
+    with pytest.raises(Unavailable, match="busy"):
+        client.json("GET", "/info")
+    with pytest.raises(Unavailable, match="busy"):
+        client.json("POST", "/containers/create", body={})
+    assert engine.paths("GET").count("/info") == 3
+    assert engine.paths("POST") == ["/containers/create"]
+
+
+def test_docker_says_conflict_its_own_way(engine, client):
+    engine.answers["POST", "/containers/x/kill"] = (409, {"message": "container x is not running"})
+    with pytest.raises(Conflict, match="is not running"):
+        client.send("POST", "/containers/x/kill")
+
+
+def test_no_engine_is_unavailable_with_its_name(tmp_path):
+    client = Client(Endpoint(path=str(tmp_path / "none.sock")))
+    with pytest.raises(Unavailable, match=r"none.sock cannot be reached: No such file or directory"):
+        client.json("GET", "/info")
+    client.close()
+
+
+def secret(user):
+    return {"auths": {"r.io": {"username": user, "password": "p"}}}
+
+
+def test_pull_errors_come_inside_an_answer_of_200(engine, client):
+    engine.answers["POST", "/images/create"] = (
+        200,
+        b'{"status":"Pulling"}\r\n{"errorDetail":{"message":"denied"},"error":"denied"}\r\n',
+    )
+    clock = SteppedClock(0)
+    images = Images(client, clock=clock)
+    with pytest.raises(ImageError, match="denied") as caught:
+        images.ensure("r.io/app:1", "IfNotPresent", [])
+    assert caught.value.reason == "ErrImagePull"
+    pulls = len(engine.paths("POST"))
+    with pytest.raises(ImageError) as caught:
+        images.ensure("r.io/app:1", "IfNotPresent", [])
+    assert (caught.value.reason, len(engine.paths("POST"))) == ("ImagePullBackOff", pulls)
+    clock.advance(11)
+    with pytest.raises(ImageError) as caught:
+        images.ensure("r.io/app:1", "IfNotPresent", [])
+    assert (caught.value.reason, len(engine.paths("POST"))) == ("ErrImagePull", pulls + 1)
+
+
+def test_credentials_are_tried_one_after_the_other_and_never_told(engine, client):
+    there = threading.Event()
+
+    def pull(asked, _):
+        auth = asked["headers"].get("X-Registry-Auth")
+        user = json.loads(base64.urlsafe_b64decode(auth))["username"] if auth else ""
+        if user != "right":
+            return 200, b'{"error":"unauthorized"}'
+        there.set()
+        return 200, b'{"status":"done"}'
+
+    engine.answers["POST", "/images/create"] = pull
+    engine.answers["GET"] = lambda asked, _: (
+        (200, {"Id": "sha256:1", "Config": {"User": "7"}}) if there.is_set() else None
+    )
+    images = Images(client)
+    image = images.ensure("r.io/app:1", "IfNotPresent", [secret("wrong"), secret("right")])
+    assert (image.id, image.pulled) == ("sha256:1", True)
+    assert images.facts("sha256:1").user == "7"
+    assert engine.asked[-2]["query"] == {"fromImage": "r.io/app", "tag": "1"}
+    assert images.ensure("r.io/app:1", "IfNotPresent", []).message.endswith("already present on machine")
+
+
+def test_never_means_never(engine, client):
+    with pytest.raises(ImageError) as caught:
+        Images(client).ensure("r.io/app", "Never", [])
+    assert caught.value.reason == "ErrImageNeverPull"
+    assert not engine.paths("POST")
+
+
+def test_a_log_that_is_closed_wakes_its_reader(engine, client):
+    def follow(_, handler):
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        frame = b"\1\0\0\0\0\0\0\5hello"
+        handler.wfile.write(b"%x\r\n%s\r\n" % (len(frame), frame))
+        handler.wfile.flush()
+        engine.hold.wait(20)
+        return None, b""
+
+    engine.answers["GET", "/containers/x/logs"] = follow
+    log = open_log(client, "x", LogOptions(follow=True), tty=False)
+    assert log.read() == b"hello"
+    results = []
+    reader = spawn(lambda: results.append(log.read()), name="reader")
+    eventually(lambda: log._stream._reading)
+    log.close()
+    reader.join(10)
+    assert results == [b""]
+
+
+def test_a_refused_exec_says_why(engine, client):
+    engine.answers["POST", "/containers/x/exec"] = (201, {"Id": "e"})
+    engine.answers["POST", "/exec/e/start"] = (
+        400,
+        {"message": 'exec: "nosuch": executable file not found in $PATH'},
+    )
+    sessions = Sessions(client, local=False, stop=StopSignal())
+    io = FakeIO()
+    assert sessions.execute("x", ["nosuch"], io) == 127
+    assert b"executable file not found" in bytes(io.err)
+    results: list[CommandResult] = []
+    sessions.run("x", ["nosuch"], 1.0, results.append)
+    assert results[0].exit_code == 127
+    engine.answers["POST", "/exec/e/start"] = (404, {"message": "No such exec instance"})
+    with pytest.raises(NotFound):
+        sessions.execute("x", ["sh"], FakeIO())
+
+
+def test_only_what_has_changed_is_looked_at_closely(engine, client):
+    def item(number, state):
+        labels = {
+            "virtual-kubelet.io/node": "n",
+            "virtual-kubelet.io/kind": "container",
+            "virtual-kubelet.io/cluster": "k",
+        }
+        return {"Id": f"c{number}", "State": state, "Labels": labels}
+
+    engine.answers["GET", "/containers/json"] = (200, [item(1, "running"), item(2, "exited")])
+    for number, state in ((1, "running"), (2, "exited")):
+        engine.answers["GET", f"/containers/c{number}/json"] = (
+            200,
+            {"Id": f"c{number}", "State": {"Status": state}, "Config": {}},
+        )
+    inventory = Inventory(client)
+    inventory.identify("n", "k")
+    assert [info.state for info in inventory.look().containers] == ["running", "exited"]
+    engine.asked.clear()
+    inventory.look()
+    assert engine.paths("GET") == ["/containers/json"]
+    inventory.identify("n", "another cluster")
+    assert inventory.look().containers == []
+
+
+def test_an_engine_without_events_is_looked_at_again_and_again(engine, client):
+    looks = threading.Semaphore(0)
+    watcher = Watcher(client, dict, lambda *_: None, looks.release)
+    watcher.start()
+    assert looks.acquire(timeout=10)
+    watcher.stop(Deadline(5))
+
+
+def test_events_are_heard_and_a_break_asks_for_a_list(engine, client):
+    def events(_, handler):
+        handler.send_response(200)
+        handler.end_headers()
+        event = {"Type": "container", "Action": "die", "Actor": {"ID": "c1", "Attributes": {"a": "b"}}}
+        handler.wfile.write(json.dumps(event).encode() + b"\n")
+        return None, b""
+
+    engine.answers["GET", "/events"] = events
+    heard, connects = [], []
+    watcher = Watcher(client, dict, lambda *what: heard.append(what), lambda: connects.append(1))
+    watcher.start()
+    eventually(lambda: len(connects) >= 2 and heard)
+    watcher.stop(Deadline(5))
+    assert heard[0] == ("c1", "die", {"a": "b"})
