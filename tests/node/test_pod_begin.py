@@ -6,7 +6,7 @@ import time
 
 import pytest
 from support.podnode import PodNode
-from support.provider import ScriptedProvider
+from support.provider import PushingProvider, ScriptedProvider
 from support.waiting import eventually
 
 from virtual_kubelet.errors import InvalidInput, NotSupported, Unavailable
@@ -186,3 +186,34 @@ def test_a_stop_does_not_wait_for_a_provider_that_asks_for_patience(node, provid
     assert time.monotonic() - before < 5
     node.start()
     node.wait_phase("Running")
+
+
+class Eager(PushingProvider):
+    """Pushes while it is still being asked to, and may not push at all."""
+
+    def notify_pods(self, callback):
+        super().notify_pods(callback)
+        for pod in self.pods.values():
+            self.changed(pod)
+        error = self.failures.get("notify_pods")
+        if error:
+            raise error[0]
+
+
+def test_a_provider_may_push_from_the_first_moment(plane, tmp_path):
+    provider = Eager()
+    with PodNode(plane, provider, tmp_path) as node:
+        node.apply()
+        node.wait_phase("Running")
+        node.restart()
+        node.settled()
+        assert node.phase() == "Running"
+        assert provider.count("delete_pod") == 0
+
+
+def test_a_provider_that_does_not_push_after_all_is_polled(plane, tmp_path):
+    provider = Eager()
+    provider.fail("notify_pods", NotSupported("not with this backend"))
+    with PodNode(plane, provider, tmp_path):
+        listings = provider.count("get_pods")
+        eventually(lambda: provider.count("get_pods") >= listings + 3)

@@ -58,13 +58,13 @@ class PodEndings:
         snapshot: Snapshot,
         event: Callable[[Pod, str, str, str], None],
         *,
-        pushing: bool,
+        pushing: Callable[[], bool],
         clock: Clock = SYSTEM,
     ) -> None:
         self._calls = calls
         self._snapshot = snapshot
         self._event = event
-        self._poll = POLL_PUSHING if pushing else POLL
+        self._pushing = pushing
         self._clock = clock
         self._lock = threading.Lock()
         self._endings: dict[str, _Ending] = {}  # by UID, under the lock
@@ -122,7 +122,7 @@ class PodEndings:
                 if announce:
                     self._event(pod, "Normal", "ProviderDeleteSuccess", "Delete pod in provider successfully")
         ending = _Ending(grace, order, self._clock.monotonic())
-        ending.next_ask = ending.began + self._poll.delay(1)
+        ending.next_ask = ending.began + self._poll().delay(1)
         with self._lock:
             self._endings[uid] = ending
         return ending
@@ -144,12 +144,15 @@ class PodEndings:
     def _ask(self, pod: Pod, ending: _Ending) -> None:
         metadata = pod["metadata"]
         ending.asked += 1
-        ending.next_ask = self._clock.monotonic() + self._poll.delay(ending.asked + 1)
+        ending.next_ask = self._clock.monotonic() + self._poll().delay(ending.asked + 1)
         try:
             self._snapshot.ask(metadata["namespace"], metadata["name"], metadata["uid"], patient=False)
         except ProviderError as error:
             # Asked again soon; the listing's own failure is what the log and /readyz show.
             logger.debug("%s: the provider cannot be asked: %s", pod_key(pod), error)
+
+    def _poll(self) -> Backoff:
+        return POLL_PUSHING if self._pushing() else POLL
 
     def _is_gone(self, pod: Pod, ending: _Ending) -> bool:
         uid = pod["metadata"]["uid"]

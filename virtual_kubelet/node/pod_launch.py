@@ -51,7 +51,7 @@ class PodLaunch:
         prepare: Prepare,
         event: Callable[[Pod, str, str, str], None],
         *,
-        pushing: bool,
+        pushing: Callable[[], bool],
     ) -> None:
         self._calls = calls
         self._snapshot = snapshot
@@ -88,7 +88,7 @@ class PodLaunch:
             raise
         look.record.handed = changeable(pod)
         self._event(pod, "Normal", "ProviderCreateSuccess", "Create pod in provider successfully")
-        if not self._pushing:
+        if not self._pushing():
             self._ask(look)
         return True
 
@@ -115,7 +115,7 @@ class PodLaunch:
             raise
         else:
             self._event(pod, "Normal", "ProviderUpdateSuccess", "Update pod in provider successfully")
-            if not self._pushing:
+            if not self._pushing():
                 self._ask(look)
         record.handed = changeable(pod)
 

@@ -17,7 +17,7 @@ from virtual_kubelet.node.pod_sync import PodSync
 from virtual_kubelet.node.provider_calls import ProviderCalls
 from virtual_kubelet.node.snapshot import Snapshot
 from virtual_kubelet.node.status_writer import StatusWriter
-from virtual_kubelet.objects import Pod, PodStatus
+from virtual_kubelet.objects import Pod
 from virtual_kubelet.provider import Notifying, Provider
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.metrics import Metrics
@@ -54,19 +54,20 @@ class Pods:
         self._store = informer.store
         self._queue = WorkQueue("pods", clock=clock, metrics=metrics)
         self.calls = ProviderCalls(provider, metrics=metrics, clock=clock)
-        pushing = self._listen(provider)
+        self._provider = provider
+        self._pushing = False  # set by start, before anything runs
         self.snapshot = Snapshot(
             self.calls,
             self.look_at,
             self._look_at_all,
             interval=sync_period,
-            pushing=pushing,
+            pushing=self._is_pushing,
             clock=clock,
         )
         records = PodRecords(clock)
         writer = StatusWriter(client, informer, event, host_ips=host_ips, metrics=metrics, clock=clock)
-        endings = PodEndings(self.calls, self.snapshot, event, pushing=pushing, clock=clock)
-        launch = PodLaunch(self.calls, self.snapshot, writer, prepare, event, pushing=pushing)
+        endings = PodEndings(self.calls, self.snapshot, event, pushing=self._is_pushing, clock=clock)
+        launch = PodLaunch(self.calls, self.snapshot, writer, prepare, event, pushing=self._is_pushing)
         removal = PodRemoval(client, self.calls, self.snapshot, endings, records, writer, clock=clock)
         sync = PodSync(
             informer.store,
@@ -90,6 +91,7 @@ class Pods:
 
     def start(self) -> None:
         """List the provider's pods and begin to reconcile."""
+        self._pushing = self._listen()
         self._services.start()
 
     def stop(self, deadline: Deadline) -> None:
@@ -120,15 +122,16 @@ class Pods:
     def _look_at_all(self) -> None:
         self._controller.look_at_all()
 
-    def _listen(self, provider: Provider) -> bool:
+    def _is_pushing(self) -> bool:
+        return self._pushing
+
+    def _listen(self) -> bool:
         """Ask the provider to push; return False when it does not and so must be polled."""
+        provider = self._provider
         if not isinstance(provider, Notifying):
             return False
         try:
-            self.calls.ability("notify_pods", lambda: provider.notify_pods(self._hear))
+            self.calls.ability("notify_pods", lambda: provider.notify_pods(self.snapshot.hear))
         except NotSupported:
             return False
         return True
-
-    def _hear(self, namespace: str, name: str, uid: str, status: PodStatus | None) -> None:
-        self.snapshot.hear(namespace, name, uid, status)

@@ -47,7 +47,7 @@ class Snapshot:
         on_complete: Callable[[], None],
         *,
         interval: float,
-        pushing: bool,
+        pushing: Callable[[], bool],
         clock: Clock = SYSTEM,
     ) -> None:
         self._calls = calls
@@ -197,7 +197,7 @@ class Snapshot:
 
     def _list_and_log(self) -> None:
         before = self.failure
-        if self._pushing and not before and self._listed_lately():
+        if self._pushing() and not before and self._listed_lately():
             return
         try:
             self._list()
