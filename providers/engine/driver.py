@@ -46,9 +46,10 @@ COMMANDS = 8  # commands of probes and hooks at a time
 MEASURING = 4  # threads
 NOT_STARTED = 128  # exit code, as a runtime's
 DIED = frozenset({"die", "died"})
+# Not the container's own fault: what it was to join, or a port. "container:" alone is in every text of Docker's.
 LAUNCH_FAILURES = (
-    "network",
-    "container:",
+    "cannot join network",
+    "network namespace",
     "namespace path",
     "dependencies",
     "port is already",
@@ -209,7 +210,7 @@ class EngineDriver:
                 return self._could_not_start(container_id, error)
             raise
         except ProviderError as error:
-            if any(text in str(error).lower() for text in LAUNCH_FAILURES):
+            if isinstance(error, Conflict) or any(text in str(error).lower() for text in LAUNCH_FAILURES):
                 raise
             return self._could_not_start(container_id, error)
         return self._inventory.inspect(container_id).info
