@@ -26,9 +26,8 @@ from virtual_kubelet.podruntime.driver import (
     Sandbox,
 )
 from virtual_kubelet.provider import ExecIO, LogOptions, LogStream
-from virtual_kubelet.providers.process import layout, rules, sessions
+from virtual_kubelet.providers.process import layout, logs, rules, sessions
 from virtual_kubelet.providers.process.config import ProcessConfig
-from virtual_kubelet.providers.process.logs import LogReader
 from virtual_kubelet.providers.process.machine import Machine, ProcessTimes
 from virtual_kubelet.providers.process.supervisor.processes import boot_id
 from virtual_kubelet.providers.process.supervisor.protocol import PROTOCOL, Message
@@ -217,7 +216,7 @@ class ProcessDriver:
         path = self._find_log(container_id)
         if path is None:
             return
-        for file in (*path.parent.glob(f"{path.name}.*"), path):
+        for file in logs.segments(path):
             file.unlink(missing_ok=True)
         for directory in (path.parent, path.parent.parent):
             with contextlib.suppress(OSError):
@@ -241,7 +240,7 @@ class ProcessDriver:
             answer = self._client.call("follow", container=container_id, fds=[fd])
             return bool(answer.get("following"))
 
-        return LogReader(path, options, subscribe)
+        return logs.LogReader(path, options, subscribe)
 
     def exec(self, container_id: str, command: list[str], io: ExecIO) -> int:
         """Run a command for a client."""

@@ -19,7 +19,7 @@ from virtual_kubelet.errors import NotFound, ProviderError
 from virtual_kubelet.provider import LogOptions
 from virtual_kubelet.pure import times
 
-__all__ = ["Entry", "LogReader", "parse"]
+__all__ = ["Entry", "LogReader", "parse", "segments"]
 
 BLOCK = 64 * 1024
 PIECE = 32 * 1024
@@ -48,9 +48,13 @@ def parse(line: bytes) -> Entry | None:
     return Entry(parts[0], parts[1], parts[2] == b"F", parts[3])
 
 
-def _segments(path: Path) -> list[Path]:
+def segments(path: Path) -> list[Path]:
     """Return the files of a log, oldest first."""
-    return [*sorted(path.parent.glob(f"{path.name}.*")), path]
+    try:
+        rotated = sorted(path.parent.glob(f"{path.name}.*"))
+    except FileNotFoundError:  # the whole directory was removed meanwhile
+        rotated = []
+    return [*rotated, path]
 
 
 class LogReader:
@@ -236,7 +240,7 @@ class _Lines:
     def _next_file(self) -> BinaryIO | None:
         inode = os.fstat(self._file.fileno()).st_ino
         for _ in range(3):
-            paths = _segments(self._path)
+            paths = segments(self._path)
             try:
                 inodes = [path.stat().st_ino for path in paths]
                 if inodes[-1] == inode:
@@ -254,7 +258,7 @@ class _Lines:
 
 
 def _open_oldest(path: Path) -> BinaryIO:
-    for candidate in _segments(path):
+    for candidate in segments(path):
         with contextlib.suppress(FileNotFoundError):
             return candidate.open("rb")
     raise FileNotFoundError(path)
@@ -264,7 +268,7 @@ def _open_tail(path: Path, count: int, stream: bytes | None) -> BinaryIO:
     """Open the file in which the last `count` lines begin, at their place."""
     wanted = count
     oldest: BinaryIO | None = None
-    for candidate in reversed(_segments(path)):
+    for candidate in reversed(segments(path)):
         try:
             file = candidate.open("rb")
         except FileNotFoundError:

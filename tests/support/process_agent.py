@@ -6,7 +6,9 @@ deletionTimestamp, prints "ready", and goes on until its end.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -24,8 +26,9 @@ class Agent:
         self.process = subprocess.Popen(
             [sys.executable, __file__, str(state), str(file)], stdout=subprocess.PIPE, text=True
         )
-        if wait:
-            assert self.process.stdout.readline() == "ready\n"
+        if wait and self.process.stdout.readline() != "ready\n":
+            self.kill()
+            raise AssertionError("the agent has failed")
 
     def kill(self):
         self.process.kill()
@@ -38,7 +41,7 @@ def main(state, file):
     from support.process_pods import Node
     from support.waiting import eventually
 
-    from virtual_kubelet.errors import ProviderError
+    from virtual_kubelet.errors import NotFound, ProviderError
 
     pods = json.loads(Path(file).read_text())
     node = Node(state)
@@ -53,7 +56,8 @@ def main(state, file):
     have = eventually(known)
     for pod in pods:
         if "deletionTimestamp" in pod["metadata"]:
-            node.delete(pod, grace=pod["metadata"]["deletionGracePeriodSeconds"])
+            with contextlib.suppress(NotFound):
+                node.delete(pod, grace=pod["metadata"]["deletionGracePeriodSeconds"])
         elif pod["metadata"]["uid"] not in have:
             node.provider.create_pod(pod)
     sys.stdout.write("ready\n")
@@ -62,4 +66,7 @@ def main(state, file):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    finally:
+        os._exit(1)  # its threads would go on

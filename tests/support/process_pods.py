@@ -79,7 +79,8 @@ class Node:
         return True
 
     def over(self, pod):
-        return self.provider._pods.get(pod["metadata"]["uid"]).state.over
+        worker = self.provider._pods.get(pod["metadata"]["uid"])
+        return worker is None or worker.state.over
 
     def phase(self, pod):
         return self.status(pod).get("phase")

@@ -89,6 +89,7 @@ class PodManager(Access):
             ]
         )
         self._lock = threading.Lock()
+        self._forgetting: set[str] = set()  # UIDs; under the lock
         self._synced = False  # under the lock: a complete list of containers has been taken in
         self._callback: NotifyCallback | None = None  # written once, before `bind`
         self._tools: Tools | None = None  # written once, by `bind`
@@ -365,6 +366,18 @@ class PodManager(Access):
         self._unwanted = unwanted
 
     def _forget(self, worker: PodWorker) -> None:
+        """Remove all that is left of an ended pod: asked for by the agent, or by the garbage loop."""
+        with self._lock:
+            if worker.uid in self._forgetting:
+                return
+            self._forgetting.add(worker.uid)
+        try:
+            self._remove(worker)
+        finally:
+            with self._lock:
+                self._forgetting.discard(worker.uid)
+
+    def _remove(self, worker: PodWorker) -> None:
         for container_id in worker.state.ids():
             self._driver.remove(container_id)
         self._prober.remove(worker.uid)

@@ -302,3 +302,46 @@ def test_the_state_directory_is_ours_alone(node, state):
     node.wait_state(pod, "running")
     for name in ("pods", "supervisor"):
         assert (state / name).stat().st_mode & 0o077 == 0
+
+
+def test_a_container_added_for_debugging(node):
+    pod = node.run(make_pod(name="debugged"))
+    node.wait_state(pod, "running")
+    debug = container("echo looking; exit 3", name="debugger", targetContainerName="c")
+    more = {**pod, "spec": {**pod["spec"], "ephemeralContainers": [debug]}}
+    node.context.api_pods = [more]
+    node.provider.update_pod(more)
+    ended = node.wait_state(pod, "terminated", "debugger", "ephemeralContainerStatuses")
+    assert ended["exitCode"] == 3
+    assert node.logs(pod, "debugger") == "looking\n"
+    assert node.phase(pod) == "Running"
+    assert node.containers(pod)["c"]["restartCount"] == 0
+
+
+def test_a_debugging_container_without_command_does_not_harm_the_pod(node):
+    pod = node.run(make_pod(name="spared"))
+    node.wait_state(pod, "running")
+    debug = {"name": "debugger", "image": "busybox"}
+    more = {**pod, "spec": {**pod["spec"], "ephemeralContainers": [debug]}}
+    node.context.api_pods = [more]
+    node.provider.update_pod(more)
+    node.wait_state(pod, "waiting", "debugger", "ephemeralContainerStatuses")
+    eventually(
+        lambda: (
+            node.state(pod, "debugger", "ephemeralContainerStatuses")["waiting"]["reason"]
+            == "CreateContainerError"
+        )
+    )
+    assert node.state(pod).get("running")
+
+
+def test_a_changed_image_restarts_the_container(node):
+    pod = node.run(make_pod(name="updated"))
+    node.wait_state(pod, "running")
+    changed = make_pod(
+        {**pod["spec"]["containers"][0], "image": "other"}, name="updated", uid=pod["metadata"]["uid"]
+    )
+    node.context.api_pods = [changed]
+    node.provider.update_pod(changed)
+    eventually(lambda: node.containers(pod)["c"]["restartCount"] == 1)
+    assert node.containers(pod)["c"]["image"] == "other"

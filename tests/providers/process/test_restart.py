@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -14,6 +15,8 @@ import pytest
 from support.process_agent import Agent
 from support.process_pods import Node, container, make_pod
 from support.waiting import eventually
+
+from virtual_kubelet.errors import NotFound
 
 
 @pytest.fixture
@@ -253,3 +256,77 @@ def test_a_restart_without_the_secrets_waits_for_the_api_server(state):
         eventually(lambda: node.logs(pod) == "hunter2\n")
     finally:
         node.close()
+
+
+@pytest.mark.slow
+def test_fifty_pods_under_agents_that_are_killed(state):
+    """Pods start, crash, end and are deleted while one agent after the other is killed."""
+    chance = random.Random(11)
+    forever = [make_pod(container("echo start; exec sleep 1000"), name=f"long-{n}") for n in range(20)]
+    ending = [make_pod(container(f"echo start; sleep 0.{n}; exit {n}"), name=f"short-{n}") for n in range(10)]
+    crashing = [
+        make_pod(container("echo start; exit 1"), name=f"crash-{n}", restartPolicy="Always")
+        for n in range(10)
+    ]
+    doomed = [make_pod(container("echo start; exec sleep 1000"), name=f"doomed-{n}") for n in range(10)]
+    pods = [*forever, *ending, *crashing, *doomed]
+    chance.shuffle(pods)
+    for count in range(8):
+        marked = [
+            {
+                **pod,
+                "metadata": {**pod["metadata"], "deletionTimestamp": "x", "deletionGracePeriodSeconds": 5},
+            }
+            if pod in doomed and count >= 5
+            else pod
+            for pod in pods[: 10 * (count + 1)]
+        ]
+        agent = Agent(state, marked, wait=count % 3 != 0)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            agent.process.wait(chance.uniform(0.2, 1.5))
+        agent.kill()
+    node = Node(state)
+    node.context.api_pods = pods
+    try:
+        eventually(node.ready)
+        for pod in pods:
+            node.provider.create_pod(pod)
+        for pod in doomed:
+            with contextlib.suppress(NotFound):  # gone and forgotten
+                node.delete(pod, grace=5)
+        for pod in forever:
+            node.wait_state(pod, "running", timeout=60)
+        for pod in ending:
+            eventually(lambda pod=pod: node.phase(pod) in {"Succeeded", "Failed"}, 60)
+            assert node.state(pod)["terminated"]["exitCode"] == int(pod["metadata"]["name"][6:])
+        for pod in crashing:
+            eventually(lambda pod=pod: node.state(pod).get("waiting"), 60)
+        for pod in doomed:
+            eventually(lambda pod=pod: node.over(pod), 60)
+        found = records(state)
+        for item in found.values():
+            assert Path(item["log"]).read_text().count("start") <= 1, f"{item['id']} was started twice"
+        running = Counter(item["labels"]["pod"] for item in found.values() if item["state"] == "running")
+        assert running == Counter(pod["metadata"]["name"] for pod in forever), (
+            "none twice, none lost, none leaked"
+        )
+        for pod in crashing:
+            attempts = [
+                int(i["labels"]["attempt"])
+                for i in found.values()
+                if i["labels"]["uid"] == pod["metadata"]["uid"]
+            ]
+            assert node.containers(pod)["c"]["restartCount"] == max(attempts)
+        mark = f"{(state / 'supervisor' / 'owner').read_text()}:".encode()
+        assert len(marked_processes(mark)) == len(forever)
+    finally:
+        node.close()
+
+
+def marked_processes(mark):
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if b"VIRTUAL_KUBELET_CONTAINER=" + mark in (entry / "environ").read_bytes():
+                found.append(entry.name)
+    return found
