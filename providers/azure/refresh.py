@@ -58,10 +58,11 @@ class Refresh:
         self._budget = budget
         self._clock = clock
         self._stop = StopSignal(clock)
-        # Serialises refreshes, and so is held through I/O; nothing else is ever guarded by it.
-        self._turn = threading.Lock()
-        self._listed_at: float | None = None  # when the last whole list began, under _turn
-        self._pages = 1  # what it cost, under _turn
+        # One list and one round of reads at a time. Held through I/O; a list never waits for reads.
+        self._list_turn = threading.Lock()
+        self._read_turn = threading.Lock()
+        self._listed_at: float | None = None  # when the last whole list began, under _list_turn
+        self._pages = 1  # what it cost, under _list_turn
 
     def close(self) -> None:
         """End what is under way soon."""
@@ -73,14 +74,14 @@ class Refresh:
         Raises:
             ProviderError: the list failed: nothing is known to be gone, or to be new.
         """
-        with self._turn:
-            self._list(0.0)
+        self.list_once(0.0)
+        with self._read_turn:
             self._read(self._inventory.readings())
             self._explain(self._inventory.unexplained())
 
     def list_once(self, max_age: float) -> None:
         """List unless a whole list is younger than `max_age` seconds, or the budget forbids."""
-        with self._turn:
+        with self._list_turn:
             self._list(max_age)
 
     def read_one(self, entry: Entry) -> None:
