@@ -136,9 +136,20 @@ class Podman:
         path.write_text(text)
         tar.add(path, name)
 
+    def _end_monitors(self):
+        """End what watches over commands: Podman lets it wait for five minutes after their end."""
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            with contextlib.suppress(OSError):
+                command = (entry / "cmdline").read_bytes().decode("utf-8", "replace")
+                if "conmon" in command and f"{self.directory}/" in command:
+                    os.kill(int(entry.name), signal.SIGKILL)
+
     def close(self):
         self.run("rm", "--all", "--force", "--time", "0")
         self.stop()
+        self._end_monitors()
         self.run("system", "reset", "--force")
         mounts = Path("/proc/self/mounts").read_text()
         for line in reversed(mounts.splitlines()):
