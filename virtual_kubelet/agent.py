@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from virtual_kubelet.errors import ApiUnavailable, ProviderError, VirtualKubeletError
-from virtual_kubelet.kube import config
+from virtual_kubelet.kube import client_certificate, config
 from virtual_kubelet.kube.client import Client
 from virtual_kubelet.kube.informer import Informer
 from virtual_kubelet.kube.recorder import EventRecorder
@@ -44,7 +44,7 @@ from virtual_kubelet.pure.environment import Facts
 from virtual_kubelet.pure.node_object import NodeWish
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.metrics import Metrics
-from virtual_kubelet.runtime.services import ServiceGroup
+from virtual_kubelet.runtime.services import Service, ServiceGroup
 from virtual_kubelet.runtime.threads import Deadline, StopSignal
 from virtual_kubelet.settings import Settings
 from virtual_kubelet.version import KUBERNETES_VERSION, __version__
@@ -288,6 +288,7 @@ class _Node:
                 Synced([self._pod_informer, self._node_informer], self._bind, timeout=timeout, clock=clock),
                 self.pods,
                 self.controller,
+                *self._renewals(access, clock),
             ],
             clock=clock,
         )
@@ -297,6 +298,13 @@ class _Node:
         """Stop all parts, then close the connections."""
         self.services.stop(deadline)
         self._client.close()
+
+    def _renewals(self, access: config.ApiAccess, clock: Clock) -> list[Service]:
+        """Return what renews the certificate that `bootstrap` got; nothing for identities of others' making."""
+        own = client_certificate.own_file(access)
+        if own is None:
+            return []
+        return [client_certificate.Renewal(self._client, own, self._settings.node_name, clock=clock)]
 
     # --- what the parts ask of each other
 

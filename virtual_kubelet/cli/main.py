@@ -24,6 +24,8 @@ __all__ = ["main"]
 COMMANDS = {
     "run": "run a node (the default)",
     "dev": "an embedded control plane and a node in one process, for trying things out",
+    "bootstrap": "join a cluster: get the node's own certificate and write its kubeconfig",
+    "check": "say what is wrong with this configuration, and what would help",
     "providers": "list the providers, or check that one is there",
     "supervisor": "hold the processes of the process provider, as a service of its own",
     "version": "print the version",
@@ -37,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     handlers: dict[str, Callable[[list[str]], int]] = {
         "run": _run,
         "dev": _dev,
+        "bootstrap": _bootstrap,
+        "check": _check,
         "providers": _providers,
         "supervisor": _supervisor,
         "version": _version,
@@ -101,6 +105,22 @@ def _dev(words: list[str]) -> int:
     parser = _parser("dev")
     dev.add_arguments(parser)
     return dev.run(parser.parse_args(words), os.environ)
+
+
+def _bootstrap(words: list[str]) -> int:
+    from virtual_kubelet.cli import bootstrap
+
+    parser = _parser("bootstrap")
+    bootstrap.add_arguments(parser)
+    return bootstrap.run(parser.parse_args(words))
+
+
+def _check(words: list[str]) -> int:
+    from virtual_kubelet.cli import check
+
+    parser = _parser("check")
+    options.add_to(parser)
+    return check.run(vars(parser.parse_args(words)), os.environ)
 
 
 def _providers(words: list[str]) -> int:
