@@ -17,30 +17,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
 from types import TracebackType
 
 from virtual_kubelet.errors import ApiUnavailable, ProviderError, VirtualKubeletError
 from virtual_kubelet.kube import client_certificate, config
-from virtual_kubelet.kube.client import Client
-from virtual_kubelet.kube.informer import Informer
-from virtual_kubelet.kube.recorder import EventRecorder
-from virtual_kubelet.kube.references import References
-from virtual_kubelet.kube.resources import NODES, PODS
-from virtual_kubelet.kube.tokens import Tokens
 from virtual_kubelet.kubelet import api
 from virtual_kubelet.kubelet.service import KubeletServer
-from virtual_kubelet.node.api_gate import ApiGate
 from virtual_kubelet.node.health import Health, first_problem, passes
 from virtual_kubelet.node.host import host_facts
 from virtual_kubelet.node.node_controller import NodeController
-from virtual_kubelet.node.pod_context import NodePodContext
-from virtual_kubelet.node.pod_preparation import PodPreparation
 from virtual_kubelet.node.pods import Pods
+from virtual_kubelet.node.surroundings import Surroundings
 from virtual_kubelet.node.synced import Synced
-from virtual_kubelet.objects import NodeAddress, Taint
+from virtual_kubelet.objects import Taint
 from virtual_kubelet.provider import Binding, Closing, Provider
-from virtual_kubelet.pure.environment import Facts
 from virtual_kubelet.pure.node_object import NodeWish
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.metrics import Metrics
@@ -55,7 +45,6 @@ logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT = 30.0  # seconds
 SERVICES_TIMEOUT = 5.0  # seconds to wait for the list of services
-SPARE_CONNECTIONS = 8  # of the pool, beside those of the pod workers: watches, node, lease, events, reviews
 WEBSOCKET_FEATURE = "ExtendWebSocketsToKubelet"
 WEBSOCKET_SINCE = (1, 36)
 
@@ -193,143 +182,94 @@ class _Node:
         self._settings = settings
         self._provider = provider
         access = config.load(settings.kubeconfig)
-        self._client = Client(
-            access,
-            pool_size=settings.pod_sync_workers + SPARE_CONNECTIONS,
-            qps=settings.kube_api_qps,
-            burst=settings.kube_api_burst,
-            clock=clock,
-            metrics=metrics,
-            stop=stopping,
-        )
-        self._gate = ApiGate(self._client, settings, clock=clock)
-        recorder = EventRecorder(
-            self._client,
-            component=f"{settings.node_name}/pod-controller",
-            host=settings.node_name,
-            clock=clock,
-            metrics=metrics,
-        )
-        self._event = recorder.event
-        self._pod_informer = Informer(
-            self._client,
-            PODS,
-            namespace=settings.namespace,
-            field_selector=f"spec.nodeName={settings.node_name}",
-            resync_period=settings.full_resync_period,
-            clock=clock,
-            metrics=metrics,
-        )
-        self._node_informer = Informer(
-            self._client,
-            NODES,
-            field_selector=f"metadata.name={settings.node_name}",
-            clock=clock,
-            metrics=metrics,
-        )
-        self._references = References(
-            self._client, self._pod_informer.store, clock=clock, namespace=settings.namespace, metrics=metrics
-        )
-        self._tokens = Tokens(self._client, clock)
+        self._around = around = Surroundings(settings, access, metrics, stopping, clock)
         self.pods = Pods(
             provider,
-            self._client,
-            self._pod_informer,
-            PodPreparation(self._references, self._facts, self._event),
-            self._event,
-            host_ips=self._host_ips,
+            around.client,
+            around.pods,
+            around.prepare,
+            around.event,
+            host_ips=around.host_ips,
             namespace=settings.namespace,
             workers=settings.pod_sync_workers,
             sync_period=settings.provider_sync_period,
             metrics=metrics,
             clock=clock,
         )
-        self._references.on_change(self.pods.look_at)
+        around.references.on_change(self.pods.look_at)
         self.controller = NodeController(
             self._wish,
             provider,
             self.pods.calls,
-            self._client,
-            self._node_informer,
-            self._event,
+            around.client,
+            around.node,
+            around.event,
             name=settings.node_name,
             port=lambda: self.server.port,
-            addresses=self._addresses,
+            addresses=around.addresses,
             not_ready_on_stop=settings.not_ready_on_stop,
             metrics=metrics,
             clock=clock,
         )
         self.health = Health(
-            self._gate, self._pod_informer, self.pods, self.controller, workers=settings.pod_sync_workers
+            around.gate, around.pods, self.pods, self.controller, workers=settings.pod_sync_workers
         )
-        self.server = KubeletServer(
-            api.Node(
-                settings,
-                provider,
-                self._pod_informer.store,
-                metrics,
-                ready=self.health.ready(),
-                live=self.health.live(),
-                backend=self.pods.backend,
-                clock=clock,
-            ),
-            self._client,
-            addresses=self._known_addresses,
-        )
-        timeout = settings.startup_timeout
-        self.services = ServiceGroup(
-            [
-                recorder,
-                self.server,
-                self._gate,
-                self._pod_informer,
-                self._references,
-                self._node_informer,
-                Synced([self._pod_informer, self._node_informer], self._bind, timeout=timeout, clock=clock),
-                self.pods,
-                self.controller,
-                *self._renewals(access, clock),
-            ],
-            clock=clock,
-        )
+        self.server = self._make_server(metrics, clock)
+        self.services = ServiceGroup(self._in_order(access, clock), clock=clock)
         metrics.node_name.labels(settings.node_name).set(1)
 
     def stop(self, deadline: Deadline) -> None:
         """Stop all parts, then close the connections."""
         self.services.stop(deadline)
-        self._client.close()
+        self._around.client.close()
+
+    def _make_server(self, metrics: Metrics, clock: Clock) -> KubeletServer:
+        node = api.Node(
+            self._settings,
+            self._provider,
+            self._around.pods.store,
+            metrics,
+            ready=self.health.ready(),
+            live=self.health.live(),
+            backend=self.pods.backend,
+            clock=clock,
+        )
+        return KubeletServer(node, self._around.client, addresses=self._around.known_addresses)
+
+    def _in_order(self, access: config.ApiAccess, clock: Clock) -> list[Service]:
+        """Return all services in the order of their start."""
+        around, timeout = self._around, self._settings.startup_timeout
+        return [
+            around.recorder,
+            self.server,
+            around.gate,
+            around.pods,
+            around.references,
+            around.node,
+            Synced([around.pods, around.node], self._bind, timeout=timeout, clock=clock),
+            self.pods,
+            self.controller,
+            *self._renewals(access, clock),
+        ]
 
     def _renewals(self, access: config.ApiAccess, clock: Clock) -> list[Service]:
         """Return what renews the certificate that `bootstrap` got; nothing for identities of others' making."""
         own = client_certificate.own_file(access)
         if own is None:
             return []
-        return [client_certificate.Renewal(self._client, own, self._settings.node_name, clock=clock)]
-
-    # --- what the parts ask of each other
+        return [client_certificate.Renewal(self._around.client, own, self._settings.node_name, clock=clock)]
 
     def _bind(self) -> None:
         """Introduce the provider to its surroundings, before its first pod."""
         # Not for ever: an agent that may not read services runs pods without their variables.
-        self._references.wait_synced(SERVICES_TIMEOUT)
-        if not isinstance(self._provider, Binding):
-            return
-        context = NodePodContext(
-            self._settings,
-            node_ip=self._gate.node_ip,
-            cluster_id=self._gate.cluster_id,
-            pods=self._pod_informer.store,
-            references=self._references,
-            tokens=self._tokens,
-            facts=self._facts,
-            event=self._event,
-        )
-        self._provider.bind(context)
+        self._around.references.wait_synced(SERVICES_TIMEOUT)
+        if isinstance(self._provider, Binding):
+            self._provider.bind(self._around.context())
 
     def _wish(self) -> NodeWish:
         """Return what the settings, the host and the API server's version make of the node."""
         settings = self._settings
-        features = (WEBSOCKET_FEATURE,) if self._gate.version >= WEBSOCKET_SINCE else ()
+        features = (WEBSOCKET_FEATURE,) if self._around.gate.version >= WEBSOCKET_SINCE else ()
         return NodeWish(
             name=settings.node_name,
             operating_system=self._operating_system(),
@@ -347,27 +287,6 @@ class _Node:
         except ProviderError as error:
             logger.warning("the provider does not tell its operating system: %s", error)
             return self._settings.operating_system
-
-    def _host_ips(self) -> tuple[str, ...]:
-        return (self._gate.node_ip,) if self._gate.node_ip else ()
-
-    def _facts(self) -> Facts:
-        return Facts(host_ips=self._host_ips(), allocatable=self._allocatable())
-
-    def _allocatable(self) -> Mapping[str, str]:
-        node = self._node_informer.store.get(self._settings.node_name)
-        found: Mapping[str, str] = (node or {}).get("status", {}).get("allocatable") or {}
-        return found
-
-    def _addresses(self) -> list[NodeAddress]:
-        found: list[NodeAddress] = [{"type": "InternalIP", "address": ip} for ip in self._host_ips()]
-        return [*found, {"type": "Hostname", "address": self._settings.node_name}]
-
-    def _known_addresses(self) -> list[NodeAddress]:
-        """Return the addresses that the API server holds; before that, our own."""
-        node = self._node_informer.store.get(self._settings.node_name)
-        found: list[NodeAddress] = (node or {}).get("status", {}).get("addresses") or []
-        return found or self._addresses()
 
 
 def _taint(key: str, value: str, effect: str) -> Taint:
