@@ -136,7 +136,7 @@ def test_secrets_are_in_memory_and_gone_with_the_pod(mounting):
     mounting.wait_state(pod, "running")
     eventually(lambda: mounting.logs(pod) == "tmpfs\n600\n")
     uid = pod["metadata"]["uid"]
-    place = mounting.provider._tools.operations.volumes._memory
+    place = mounting.provider._parts.store.tools.operations.volumes._memory
     assert (place / uid / "keys" / "password").read_text() == "hunter2"
     assert place.stat().st_mode & 0o077 == 0
     mounting.delete(pod, 0)
