@@ -25,7 +25,7 @@ def server_tls(client_ca=None):
 
 def client_tls(issued=None, directory=None):
     """A context for a client that trusts anybody; `issued`: what it shows of itself."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without the system's CAs, which take 0.1 s to load
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     if issued is not None:
