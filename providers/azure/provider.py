@@ -111,8 +111,10 @@ class AzureProvider:
         current = self._entry(namespace, name)
         if current is None:
             return None
+        pod = current.pod()
+        # Looked at after the status was taken: the failure may become known in between, and Failed is final.
         wanted = self._surroundings.held() if current.waits_for_room else ()
-        return current.pod() if is_there(current, wanted) else None
+        return pod if is_there(current, wanted) else None
 
     def get_pod_status(self, namespace: str, name: str) -> PodStatus | None:
         """Return the status of one pod."""
