@@ -1,7 +1,7 @@
 """`virtual-kubelet check`: what is wrong with this configuration, before anything runs.
 
-Takes the flags, variables and file of `run`. Nothing is changed anywhere: rights are asked for (SelfSubjectAccessReview),
-not tried. Exit code 0 when nothing is wrong, 1 otherwise.
+Takes the flags, variables and file of `run`. Nothing is changed but that the state directory is made: rights are
+asked for (SelfSubjectAccessReview), not tried. Exit code 0 when nothing is wrong, 1 otherwise.
 """
 
 from __future__ import annotations
