@@ -360,6 +360,22 @@ def test_backends_that_talk_nonsense(answer):
         ask(answer)
 
 
+def test_a_backend_that_does_not_speak_tls():
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        sock, _ = listener.accept()
+        with sock:
+            sock.sendall(b"plain text\r\n")
+
+    thread = spawn(serve, name="backend")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with pytest.raises(OSError):
+        Backend("127.0.0.1", listener.getsockname()[1], context).connect()
+    assert join_all([thread], Deadline(10)) == []
+    listener.close()
+
+
 def test_a_long_refusal_is_cut():
     head = b"HTTP/1.1 500 No\r\nContent-Length: 9000000\r\nContent-Type: a/b\r\n\r\n"
     response = ask(head + b"x" * 70_000)

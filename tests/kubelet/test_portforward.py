@@ -15,6 +15,7 @@ from support.remote import (
 from support.streams import read_all
 from support.waiting import eventually
 
+from virtual_kubelet.kubelet import forwards
 from virtual_kubelet.runtime.threads import Deadline, join_all, spawn
 from virtual_kubelet.web.websocket_connection import WebSocketConnection
 from virtual_kubelet.wire.channels import CHANNEL_PROTOCOLS
@@ -194,6 +195,18 @@ def test_more_connections_than_are_allowed():
         kept[0][0].close_write()
         assert read_all(kept[0][0]) == b"bye"
         eventually(lambda: _works(client, port))
+
+
+def test_a_machine_without_threads_to_spare(monkeypatch):
+    def refuse(*args, **options):
+        raise RuntimeError("can't start new thread")
+
+    with kubelet() as node, node.forward() as client:
+        monkeypatch.setattr(forwards, "spawn", refuse)
+        data, error = client.open(80)
+        assert read_all(error).decode().endswith("can't start new thread")
+        eventually(lambda: data.closed)
+        assert not client.connection.closed
 
 
 def _works(client, port):

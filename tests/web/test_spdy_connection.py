@@ -7,8 +7,9 @@ from support.streams import read_all, running, transports
 from support.waiting import eventually
 
 from virtual_kubelet.runtime.threads import spawn
+from virtual_kubelet.web import duplex
 from virtual_kubelet.web.spdy_connection import SpdyConnection
-from virtual_kubelet.wire.spdy_frames import GoAway, Status
+from virtual_kubelet.wire.spdy_frames import GoAway, Ping, Status
 from virtual_kubelet.wire.spdy_session import Role, SessionLimits
 
 HEADERS = (("streamtype", "data"),)
@@ -296,3 +297,45 @@ def test_status_of_refusals():
             client.duplex.send(lambda: client.session.open_stream(HEADERS))
             (event,) = client.session.receive_data(far.recv(100, 10))
             assert event.status == Status.REFUSED_STREAM
+
+
+def test_what_is_said_to_an_ended_connection_goes_nowhere():
+    with Both() as (server, client):
+        client.open_stream(HEADERS)
+        (stream,) = server.streams
+        client.close()
+        eventually(lambda: server.connection.closed)
+        stream.accept()
+        stream.refuse()
+        stream.post_last(b"x")
+        stream.close_write()
+        stream.reset()
+        server.connection.go_away()
+        server.connection.finish([(stream, b"x")])
+        server.connection.on_silence()
+        with pytest.raises(BrokenPipeError):
+            client.open_stream(HEADERS)
+
+
+def test_the_last_bytes_of_several_streams():
+    with Both() as (server, client):
+        one, two = client.open_stream(HEADERS), client.open_stream(HEADERS)
+        server.streams[1].close_write()
+        server.connection.finish([(server.streams[0], b"last"), (server.streams[1], b"too late")])
+        assert (read_all(one), read_all(two)) == (b"last", b"")
+        with pytest.raises(BrokenPipeError):
+            client.open_stream(HEADERS)  # the server has said GOAWAY
+
+
+def test_pings_while_a_consumer_stands_still(monkeypatch):
+    monkeypatch.setattr(duplex, "HANG_UP_CHECK", 0.01)
+    monkeypatch.setattr(duplex, "HEARTBEAT", 0.02)
+    with transports() as (near, far):
+        server, client = Server(near, buffer=10), client_of(far)
+        with running(server.connection):
+            client.duplex.send(lambda: client.session.open_stream(HEADERS))
+            stream = eventually(lambda: server.streams and server.streams[0])
+            client.session.receive_data(far.recv(100, 10))
+            client.duplex.send(lambda: client.session.send_data(stream.id, b"x" * 100))
+            assert Ping(2).serialize() in far.recv(100, 10)
+            assert stream.read() == b"x" * 100
