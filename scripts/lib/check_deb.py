@@ -112,10 +112,10 @@ def check_files(tree: Tree) -> None:
         sys.exit("dpkg --verify finds changed files")
 
 
-def unit(tree: Tree) -> tuple[list[str], dict[str, str], str]:
-    """Return command, environment and user of the unit."""
+def unit(tree: Tree, name: str = "virtual-kubelet") -> tuple[list[str], dict[str, str], str]:
+    """Return command, environment and user of a unit."""
     command, environment, user = "", {}, "root"
-    for line in tree.path("/usr/lib/systemd/system/virtual-kubelet.service").read_text().splitlines():
+    for line in tree.path(f"/usr/lib/systemd/system/{name}.service").read_text().splitlines():
         key, _, value = line.partition("=")
         if key == "ExecStart":
             command = value
@@ -126,63 +126,82 @@ def unit(tree: Tree) -> tuple[list[str], dict[str, str], str]:
     return shlex.split(command), environment, user
 
 
-def run_service(tree: Tree, plane: ControlPlane) -> None:
-    """Start it as systemd would, see a pod run, stop it."""
+def configure(tree: Tree, plane: ControlPlane) -> Path:
+    """Put the settings in place, as an administrator does; return the kubeconfig."""
     kubeconfig = tree.path("/etc/virtual-kubelet/kubeconfig")
     plane.write_kubeconfig(kubeconfig)
     tree("chown", "root:virtual-kubelet", "/etc/virtual-kubelet/kubeconfig")
     kubeconfig.chmod(0o640)
-    settings = tree.path("/etc/virtual-kubelet/config.toml")
-    settings.write_text(SETTINGS)
+    tree.path("/etc/virtual-kubelet/config.toml").write_text(SETTINGS)
     tree("install", "-d", "-o", "virtual-kubelet", "-m", "700", "/run/virtual-kubelet")
-    expect(
-        tree(
-            "runuser",
-            "-u",
-            "virtual-kubelet",
-            "--",
-            "virtual-kubelet",
-            "supervisor",
-            "--needed",
-            "--config",
-            "/etc/virtual-kubelet/config.toml",
-        ),
-        "",
-    )
-    command, environment, user = unit(tree)
-    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    place = tree.path("/run/virtual-kubelet/notify")
-    place.unlink(missing_ok=True)
-    manager.bind(str(place))
-    place.chmod(0o777)
-    manager.settimeout(60)
-    client = Client(config.load(str(kubeconfig)), qps=0)
-    began = time.monotonic()
-    service = subprocess.Popen(
-        ["/usr/sbin/chroot", "--userspec", f"{user}:{user}", tree.root, *command],
-        env={
-            "PATH": PATH,
-            "NOTIFY_SOCKET": "/run/virtual-kubelet/notify",
-            "WATCHDOG_USEC": "60000000",
-            **environment,
-        },
-    )
-    try:
-        while b"READY=1" not in manager.recv(4096):
+    return kubeconfig
+
+
+class Manager:
+    """What systemd is to a unit: runs its command as its user, and hears its notices."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        place = tree.path("/run/virtual-kubelet/notify")
+        place.unlink(missing_ok=True)
+        self._socket.bind(str(place))
+        place.chmod(0o777)
+        self._socket.settimeout(60)
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def start(self, name: str) -> subprocess.Popen[bytes]:
+        """Run a unit; return when it says READY."""
+        command, environment, user = unit(self._tree, name)
+        notices = {"NOTIFY_SOCKET": "/run/virtual-kubelet/notify", "WATCHDOG_USEC": "60000000"}
+        began = time.monotonic()
+        service = subprocess.Popen(
+            ["/usr/sbin/chroot", "--userspec", f"{user}:{user}", self._tree.root, *command],
+            env={"PATH": PATH, **notices, **environment},
+        )
+        self._running.append(service)
+        while b"READY=1" not in self._socket.recv(4096):
             pass
         seconds = time.monotonic() - began
-        print(f"READY after {seconds:.2f} s")
+        print(f"{name}: READY after {seconds:.2f} s")
         if seconds > LIMIT_SECONDS:
             print(f"slower than {LIMIT_SECONDS} s: on a busy machine look again", file=sys.stderr)
-        run_pod(client)
+        return service
+
+    def stop(self, service: subprocess.Popen[bytes]) -> None:
+        """End a unit's main process, and it alone; it has to end cleanly."""
         service.send_signal(signal.SIGTERM)
         expect(service.wait(30), 0)
+
+    def close(self) -> None:
+        """End everything."""
+        for service in self._running:
+            service.kill()
+            service.wait()
+        self._socket.close()
+        end_processes(self._tree)
+
+
+def run_service(tree: Tree, plane: ControlPlane) -> None:
+    """Start the services as systemd would; a pod has to outlive its agent, and its supervisor."""
+    kubeconfig = configure(tree, plane)
+    client = Client(config.load(str(kubeconfig)), qps=0)
+    manager = Manager(tree)
+    try:
+        supervisor = manager.start("virtual-kubelet-supervisor")
+        agent = manager.start("virtual-kubelet")
+        run_pod(client)
+        manager.stop(agent)
+        manager.stop(supervisor)
+        manager.start("virtual-kubelet-supervisor")
+        agent = manager.start("virtual-kubelet")
+        status = client.get(PODS, "hello", "default")["status"]
+        expect((status["phase"], status["containerStatuses"][0]["restartCount"]), ("Running", 0))
+        end_pod(client)
+        manager.stop(agent)
     finally:
-        service.kill()
-        service.wait()
         manager.close()
         client.close()
-        end_processes(tree)
 
 
 def end_processes(tree: Tree) -> None:
@@ -196,7 +215,7 @@ def end_processes(tree: Tree) -> None:
 
 
 def run_pod(client: Client) -> None:
-    """See a pod run and go."""
+    """See a pod run."""
     conditions = client.get(NODES, NODE)["status"]["conditions"]
     expect([each["status"] for each in conditions if each["type"] == "Ready"], ["True"])
     pod = {
@@ -209,6 +228,10 @@ def run_pod(client: Client) -> None:
         lambda: client.get(PODS, "hello", "default").get("status", {}).get("phase") == "Running",
         "the pod runs",
     )
+
+
+def end_pod(client: Client) -> None:
+    """See it go."""
     client.delete(PODS, "hello", "default")
     wait(lambda: gone(client), "the pod goes")
 

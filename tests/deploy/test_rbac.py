@@ -13,6 +13,7 @@ from support.provider import PushingProvider
 from support.waiting import eventually
 
 from virtual_kubelet.agent import VirtualKubelet
+from virtual_kubelet.cli import check
 from virtual_kubelet.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -172,3 +173,15 @@ def test_rights_are_enough_and_all_used(namespace, rotate, tmp_path):
         if not any(covers(rule, where, r) for r in requests)
     ]
     assert (refused, uncovered, unused) == (set(), set(), [])
+
+
+def test_check_asks_for_the_same_rights():
+    """`virtual-kubelet check` looks for what the chart gives, no less and no more."""
+    given = {
+        (rule["verbs"][0], rule["apiGroups"][0], rule["resources"][0])
+        for _, rule in single_rights(rules_of({"rotateServerCertificates": True}))
+    }
+    looked_for = {
+        (right.verb, right.group, right.resource) for right in (*check.RIGHTS, *check.SERVING_RIGHTS)
+    }
+    assert looked_for == given
