@@ -19,8 +19,8 @@ import urllib3
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from virtual_kubelet.cli.provision import make_provider
 from virtual_kubelet.cli.resolve import resolve
-from virtual_kubelet.cli.run import make_provider
 from virtual_kubelet.errors import ApiError, ConfigError, VirtualKubeletError
 from virtual_kubelet.kube import config
 from virtual_kubelet.kube.client import Client

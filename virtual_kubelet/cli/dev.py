@@ -10,7 +10,7 @@ from pathlib import Path
 
 from virtual_kubelet.cli import manifests
 from virtual_kubelet.cli.narrator import Narrator
-from virtual_kubelet.cli.run import make_provider
+from virtual_kubelet.cli.provision import make_provider
 from virtual_kubelet.cli.signals import StopOnSignal
 from virtual_kubelet.errors import ConfigError
 from virtual_kubelet.runtime import logs

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import gc
-import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from virtual_kubelet.agent import VirtualKubelet
+from virtual_kubelet.cli.provision import make_provider
 from virtual_kubelet.cli.resolve import resolve
 from virtual_kubelet.cli.service_manager import Announcer, Notifier
 from virtual_kubelet.cli.signals import StopOnSignal
-from virtual_kubelet.errors import ConfigError
-from virtual_kubelet.provider import Provider, ProviderConfig
-from virtual_kubelet.providers import registry
 from virtual_kubelet.runtime import logs
 from virtual_kubelet.runtime.threads import Deadline
-from virtual_kubelet.settings import Settings
 
-__all__ = ["make_provider", "provider_config", "run"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["run"]
 
 # Pods live long and have about fifty containers each: a collection that walks them all finds nothing and stops
 # every thread meanwhile. Young garbage is collected as always, the old generation less often.
@@ -49,32 +42,3 @@ def run(flags: Mapping[str, Any], environ: Mapping[str, str]) -> int:
         finally:
             announcer.stop(Deadline(ANNOUNCER_TIMEOUT))
     return 0
-
-
-def make_provider(settings: Settings, config_path: str, environ: Mapping[str, str]) -> Provider:
-    """Return the provider that the settings name; raise `ConfigError`."""
-    factory = registry.load(settings.provider)
-    if settings.state_dir:
-        _make_state_dir(settings.state_dir)
-    return factory(provider_config(settings, config_path, environ))
-
-
-def provider_config(settings: Settings, config_path: str, environ: Mapping[str, str]) -> ProviderConfig:
-    """Return what a provider is told."""
-    return ProviderConfig(
-        node_name=settings.node_name,
-        operating_system=settings.operating_system,
-        config_path=config_path,
-        internal_ip=settings.node_ip,
-        daemon_port=settings.port,
-        cluster_domain=settings.cluster_domain,
-        state_dir=settings.state_dir,
-        environ=environ,
-    )
-
-
-def _make_state_dir(path: str) -> None:
-    try:
-        Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"state directory {path}: {error.strerror}; set --state-dir") from error

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from virtual_kubelet.cli import options
+from virtual_kubelet.cli.provision import provider_config
 from virtual_kubelet.cli.resolve import Invocation, resolve
-from virtual_kubelet.cli.run import provider_config
 from virtual_kubelet.errors import ConfigError
 
 __all__ = ["add_arguments", "run"]
