@@ -6,10 +6,7 @@ without pods has none. When the connection breaks, calls fail with `Unavailable`
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import logging
-import os
 import socket
 import subprocess
 import sys
@@ -19,17 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import virtual_kubelet
-from virtual_kubelet.errors import Conflict, InvalidInput, NotFound, NotSupported, ProviderError, Unavailable
+from virtual_kubelet.errors import ProviderError, Unavailable
 from virtual_kubelet.providers.process.supervisor.protocol import (
     PROTOCOL,
     SOCKET_NAME,
-    FrameReader,
     Message,
-    ProtocolError,
-    encode,
-    receive,
     unix_address,
 )
+from virtual_kubelet.providers.process.supervisor_connection import Answer, Connection
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.threads import Deadline, StopSignal, Thread, join_all, spawn
 
@@ -45,124 +39,11 @@ SAFE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Nothing of the agent's: what it may do must not leak into containers.
 SUPERVISOR_ENVIRONMENT = {"PATH": SAFE_PATH, "LANG": "C.UTF-8"}
 
-ERRORS: dict[str, type[ProviderError]] = {
-    "not_found": NotFound,
-    "not_running": NotFound,
-    "invalid": InvalidInput,
-    "running": Conflict,
-    "unknown_operation": NotSupported,
-}
-
-Answer = Callable[[Message | None, ProviderError | None], None]
-
 
 def supervisor_command(directory: Path) -> list[str]:
     """Return the command line of a supervisor: by an isolated interpreter, from this package's own files."""
     script = Path(virtual_kubelet.__file__).parent / "providers/process/supervisor/__main__.py"
     return [sys.executable, "-I", "-S", "-X", "utf8", str(script), "--dir", str(directory)]
-
-
-class _Connection:
-    """One connection: requests out, answers to whoever asked."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.hello: Message = {}
-        self._send_lock = threading.Lock()  # frames must not mix
-        self._lock = threading.Lock()
-        self._numbers = itertools.count(1)
-        self._waiting: dict[int, Answer] = {}  # under the lock
-        self._ended: dict[int, Answer] = {}  # execs, by the id of their request; under the lock
-        self._broken = False  # under the lock
-
-    def ask(self, request: Message, fds: Sequence[int], answer: Answer, ended: Answer | None = None) -> int:
-        """Send a request; `answer` comes from the reading thread. Returns the request's number."""
-        with self._lock:
-            number = next(self._numbers)
-            broken = self._broken
-            if not broken:
-                self._waiting[number] = answer
-                if ended is not None:
-                    self._ended[number] = ended
-        if broken:
-            answer(None, Unavailable("the supervisor is not connected"))
-            return number
-        message = {**request, "id": number}
-        if fds:
-            message["fds"] = len(fds)
-        try:
-            self._send(encode(message), fds)
-        except OSError:
-            self.break_off()
-        return number
-
-    def _send(self, data: bytes, fds: Sequence[int]) -> None:
-        with self._send_lock:
-            sent = socket.send_fds(self.sock, [data], list(fds)) if fds else self.sock.send(data)
-            if sent < len(data):
-                self.sock.sendall(data[sent:])
-
-    def read(self, on_event: Callable[[Message], None]) -> None:
-        """Hand out what arrives, until the connection ends."""
-        reader = FrameReader()
-        try:
-            while True:
-                data, fds = receive(self.sock)
-                if not data:
-                    return
-                for message in reader.feed(data, fds):
-                    self._take(message, on_event)
-        except (OSError, ProtocolError) as error:
-            logger.debug("the connection to the supervisor ended: %s", error)
-        finally:
-            reader.close()
-            self.break_off()
-
-    def _take(self, message: Message, on_event: Callable[[Message], None]) -> None:
-        event = message.get("event")
-        if event == "exec":
-            with self._lock:
-                ended = self._ended.pop(int(message["exec"]), None)
-            if ended is not None:
-                ended(message, None)
-            return
-        if event is not None:
-            on_event(message)
-            return
-        number = int(message["id"])
-        with self._lock:
-            answer = self._waiting.pop(number, None)
-            if "error" in message:
-                self._ended.pop(number, None)
-        if answer is None:
-            _close_all(message["fds"])
-            return
-        if "error" in message:
-            answer(None, _error(message["error"]))
-        else:
-            answer({**message["result"], "fds": message["fds"]}, None)
-
-    def break_off(self) -> None:
-        """End the connection; whoever waits is told."""
-        with self._lock:
-            self._broken = True
-            answers = [*self._waiting.values(), *self._ended.values()]
-            self._waiting.clear()
-            self._ended.clear()
-        with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)  # wakes the reading thread, which closes it
-        for answer in answers:
-            answer(None, Unavailable("the connection to the supervisor broke"))
-
-
-def _error(values: Any) -> ProviderError:
-    kind = ERRORS.get(str(values.get("code")), ProviderError)
-    return kind(str(values.get("message")))
-
-
-def _close_all(fds: Sequence[int]) -> None:
-    for fd in fds:
-        os.close(fd)
 
 
 class SupervisorClient:
@@ -183,7 +64,7 @@ class SupervisorClient:
         self._stop = StopSignal(clock)
         self._condition = threading.Condition()
         # All under the condition:
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._wanted = False
         self._failure: ProviderError | None = None  # of the newest attempt to connect
         self._thread: Thread | None = None
@@ -265,7 +146,7 @@ class SupervisorClient:
         number = connection.ask({"op": op, **fields}, fds, answer, ended)
         return lambda: _ignore_answer(connection, {"op": "end_exec", "exec": number})
 
-    def _connect(self, timeout: float) -> _Connection:
+    def _connect(self, timeout: float) -> Connection:
         """Return the connection, made if there is none; raise `Unavailable`."""
         deadline = Deadline(timeout, self._clock)
         with self._condition:
@@ -308,14 +189,14 @@ class SupervisorClient:
                 self._clock.wait(self._condition, None)
             return not self._stop.is_set()
 
-    def _open(self) -> _Connection:
+    def _open(self) -> Connection:
         sock = self._try_connect()
         if sock is None:
             self._launch()
             sock = self._try_connect()
         if sock is None:
             raise Unavailable(f"no supervisor listens in {self._directory}")
-        return _Connection(sock)
+        return Connection(sock)
 
     def _try_connect(self) -> socket.socket | None:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -347,7 +228,7 @@ class SupervisorClient:
             text = ended.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
             raise Unavailable(f"the supervisor ended at once, exit code {ended.returncode}: {text}")
 
-    def _serve(self, connection: _Connection) -> None:
+    def _serve(self, connection: Connection) -> None:
         """Greet the supervisor, then read until the connection ends."""
 
         def greeted(result: Message | None, error: ProviderError | None) -> None:
@@ -379,5 +260,5 @@ class SupervisorClient:
                 self._on_connect()
 
 
-def _ignore_answer(connection: _Connection, request: Message) -> None:
+def _ignore_answer(connection: Connection, request: Message) -> None:
     connection.ask(request, (), lambda _result, _error: None)

@@ -358,9 +358,7 @@ class Server:
         container = self._find(message)
         if len(message["fds"]) != 1:
             raise RequestError("invalid", "follow needs a descriptor")
-        following = container.record.state != "exited"
-        container.follow(Follower(message["fds"].pop()))
-        return {"following": following}
+        return {"following": container.follow(Follower(message["fds"].pop()))}
 
     def _shut_down(self, connection: Connection, message: Message) -> dict[str, Any] | None:
         running = [item for item in self._containers.values() if item.record.state != "exited"]
