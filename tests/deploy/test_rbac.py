@@ -14,6 +14,10 @@ from support.waiting import eventually
 
 from virtual_kubelet.agent import VirtualKubelet
 from virtual_kubelet.cli import check
+from virtual_kubelet.kube import config
+from virtual_kubelet.kube.client import Client
+from virtual_kubelet.kube.recorder import EventRecorder
+from virtual_kubelet.runtime.threads import Deadline
 from virtual_kubelet.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -81,8 +85,7 @@ def exercise(plane, api, tmp_path, where, **settings):
         provider.context.token(running, "", 3600)
         for _ in range(3):
             provider.context.event(running, "Normal", "Tried", "the same again")
-            # What the node says of itself; nothing makes it say the same thing three times within a test's time.
-            agent._node._event(api.get("/api/v1/nodes/vk").json, "Normal", "Tried", "the same again")
+        repeat_node_event(api, tmp_path)
         api.merge("/api/v1/nodes/vk", {"metadata": {"labels": {"type": None, "kubernetes.io/role": None}}})
         provider.conditions = [
             {"type": "DiskPressure", "status": "True", "reason": "Full", "message": "full"}
@@ -101,6 +104,23 @@ def exercise(plane, api, tmp_path, where, **settings):
         ask_the_node(plane, agent.port)
         assert api.delete(f"{pods}/web").status in {200, 202}
         eventually(lambda: api.get(f"{pods}/web").status == 404, 20)
+
+
+def repeat_node_event(api, tmp_path):
+    """Say one thing of the node three times, which nothing makes an agent do within a test's time."""
+    client = Client(config.load(str(tmp_path / "kubeconfig")), qps=0)
+    recorder = EventRecorder(client, component="vk/pod-controller", host="vk")
+    recorder.start()
+    for _ in range(3):
+        recorder.event(api.get("/api/v1/nodes/vk").json, "Normal", "Tried", "the same again")
+
+    def repeated():
+        events = api.get("/api/v1/namespaces/default/events").json["items"]
+        return any(e["involvedObject"]["kind"] == "Node" and (e.get("count") or 1) > 1 for e in events)
+
+    eventually(repeated)
+    recorder.stop(Deadline(10))
+    client.close()
 
 
 def ask_the_node(plane, port):
