@@ -17,6 +17,7 @@ from virtual_kubelet.providers.azure.config import AzureConfig
 from virtual_kubelet.providers.azure.entry import Entry
 from virtual_kubelet.providers.azure.inventory import Inventory
 from virtual_kubelet.providers.azure.ownership import Identity, group_name
+from virtual_kubelet.providers.azure.status import provisioning_state
 from virtual_kubelet.providers.azure.surroundings import Surroundings
 from virtual_kubelet.providers.azure.transport import NoAnswer
 from virtual_kubelet.pure.backoff import Backoff
@@ -82,7 +83,8 @@ class Creation:
         name = entry.name if entry else group_name(identity)
         again = self._inventory.trying(identity.uid)
         look_first = entry.doubtful if entry else again or not self._inventory.listed
-        written = self._put(name, identity, group, look_first=look_first)
+        again_after_failure = entry is not None and entry.waits_for_room
+        written = self._put(name, identity, group, look_first=look_first, failed=again_after_failure)
         self._inventory.wrote(name, identity, written.group, written.operation, anew=True)
         self._tell_notes(pod, identity)
 
@@ -104,7 +106,10 @@ class Creation:
             return None
         return self._inventory.take_group(name, group, began)
 
-    def _put(self, name: str, identity: Identity, group: JsonObject, *, look_first: bool) -> Written:
+    def _put(
+        self, name: str, identity: Identity, group: JsonObject, *, look_first: bool, failed: bool
+    ) -> Written:
+        """Make the group; `failed`: one that has failed is there, and is what an untaken PUT leaves there."""
         if look_first and (found := self._look(name, identity)):
             return found
         deadline = Deadline(WITHIN, self._clock)
@@ -115,7 +120,8 @@ class Creation:
                 return self._client.put(name, group)
             except NoAnswer as error:
                 logger.info("%s: it is looked up whether ARM took it", error)
-                if found := self._look(name, identity):
+                found = self._look(name, identity)
+                if found and not (failed and provisioning_state(found.group) == "failed"):
                     return found
                 pause = max(PAUSES.delay(attempt), error.retry_after or 0.0)
                 if attempt >= ATTEMPTS or pause > deadline.remaining() or self._stop.wait(pause):

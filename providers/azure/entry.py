@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-from virtual_kubelet.objects import JsonObject, Pod, PodStatus
+from virtual_kubelet.objects import JsonObject, Pod, PodSpec, PodStatus
 from virtual_kubelet.providers.azure import status as statuses
 from virtual_kubelet.providers.azure.arm_errors import is_passing
 from virtual_kubelet.providers.azure.ownership import Identity
@@ -23,6 +23,8 @@ class Entry:
     body: JsonObject  # the newest; {} where nobody has seen it yet
     began: float  # monotonic: when the question began whose answer `body` is
     status: PodStatus
+    spec: PodSpec = field(default_factory=PodSpec)  # what `body` tells of it
+    listed: JsonObject | None = None  # what the last list said
     detail: JsonObject | None = None  # the newest with an instance view
     detail_began: float = 0.0
     changed_at: float = 0.0  # when `status` last became another
@@ -61,7 +63,7 @@ class Entry:
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"namespace": identity.namespace, "name": identity.name, "uid": identity.uid},
-            "spec": statuses.pod_spec(self.body),
+            "spec": self.spec,
             "status": self.status,
         }
         return pod

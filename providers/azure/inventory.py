@@ -222,7 +222,7 @@ class Inventory:
             entry.failure, entry.unexplained_at = "", -1.0
             entry.doubtful = entry.unlisted = False
             if anew:
-                entry.detail = None
+                entry.detail, entry.status = None, {"phase": "Pending"}
             self._update(entry, group or entry.body, now)
             return entry
 
@@ -268,8 +268,12 @@ class Inventory:
             return  # ours by name and not by tags: whoever changed them has taken it over
         entry.seen = True
         entry.unlisted = False
-        entry.told_by_list = statuses.has_instance_view(group)
-        if entry.written_at <= began and entry.began <= began:
+        if entry.written_at > began or entry.began > began:
+            return
+        news = group != entry.listed
+        entry.listed = group
+        if news or statuses.provisioning_state(group) != statuses.provisioning_state(entry.body):
+            entry.told_by_list = statuses.has_instance_view(group)
             self._update(entry, group, began)
 
     def _take_unlisted(self, name: str, entry: Entry, began: float) -> None:
@@ -301,6 +305,7 @@ class Inventory:
 
     def _update(self, entry: Entry, group: JsonObject, began: float) -> None:
         entry.body, entry.began = group, began
+        entry.spec = statuses.pod_spec(group)
         if statuses.has_instance_view(group):
             entry.detail, entry.detail_began = group, began
         if statuses.provisioning_state(group) == "succeeded":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container
 from dataclasses import dataclass
 
 from virtual_kubelet.objects import JsonObject, Pod
@@ -78,7 +78,7 @@ class Owner:
         this resource group, makes such.
         """
         raw = group.get("tags")
-        if not isinstance(raw, Mapping):
+        if not isinstance(raw, dict):
             return None
         # ARM keeps the case of a tag's name but compares without regard to it.
         tags = {str(name).casefold(): str(value) for name, value in raw.items()}

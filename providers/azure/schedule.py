@@ -11,7 +11,8 @@ __all__ = ["Reading", "reading"]
 
 STABLE = 20.0  # a group that has not changed for n seconds is read again after n/20
 LONGEST_INTERVAL = 30.0  # seconds, as long as there is budget
-EACH_SECOND = 100.0  # groups that are read again in a second, at the most
+FEW = 50  # groups up to which none is too many to be read again at once
+EACH_SECOND = 100.0  # groups of more that are read again in a second, at the most
 COMING_INTERVAL = 10.0  # seconds between two reads of a group that comes up: only its events are news
 
 
@@ -41,7 +42,8 @@ def reading(entry: Entry, now: float, groups: int) -> Reading | None:
     if entry.final:
         return None
     stable = now - entry.changed_at
-    if age < max(groups / EACH_SECOND, min(stable / STABLE, LONGEST_INTERVAL)):
+    shortest = groups / EACH_SECOND if groups > FEW else 0.0
+    if age < max(shortest, min(stable / STABLE, LONGEST_INTERVAL)):
         return None
     # With less budget than groups, those that changed lately first: their neighbours' news is likelier.
     return Reading(entry.name, urgent=False, weight=age / (60.0 + min(stable, 3600.0)))

@@ -146,7 +146,7 @@ def _explanation(group: JsonMapping, viewed: JsonMapping, failure: str) -> PodSt
     warnings = [
         str(event.get("message") or event.get("name") or "")
         for event in _view(viewed).get("events") or ()
-        if isinstance(event, Mapping) and str(event.get("type", "")).lower() == "warning"
+        if isinstance(event, dict) and str(event.get("type", "")).lower() == "warning"
     ]
     message = failure or (warnings[-1] if warnings else "")
     explained: PodStatus = {"reason": "ProvisioningFailed"} if provisioning else {}
@@ -183,7 +183,7 @@ def _container_status(group: JsonMapping, item: JsonMapping) -> ContainerStatus:
 
 
 def _state(raw: Any) -> ContainerState:
-    said: JsonMapping = raw if isinstance(raw, Mapping) else {}
+    said: JsonMapping = raw if isinstance(raw, dict) else {}
     state = str(said.get("state") or "")
     if state.lower() == "running":
         started = moments.normal(said.get("startTime"))
@@ -237,16 +237,16 @@ def _started(containers: list[ContainerStatus]) -> str:
 
 def _properties(item: JsonMapping) -> JsonMapping:
     properties = item.get("properties")
-    return properties if isinstance(properties, Mapping) else {}
+    return properties if isinstance(properties, dict) else {}
 
 
 def _view(item: JsonMapping) -> JsonMapping:
     view = _properties(item).get("instanceView")
-    return view if isinstance(view, Mapping) else {}
+    return view if isinstance(view, dict) else {}
 
 
 def _containers(group: JsonMapping, kind: str) -> list[JsonMapping]:
-    return [item for item in _properties(group).get(kind) or () if isinstance(item, Mapping)]
+    return [item for item in _properties(group).get(kind) or () if isinstance(item, dict)]
 
 
 def _all_containers(group: JsonMapping) -> Iterator[JsonMapping]:

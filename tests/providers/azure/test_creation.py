@@ -162,6 +162,44 @@ def test_no_room_found_later_is_told_and_tried_again(arm, provider, context):
     assert len(arm.groups.all()) == 1
 
 
+@pytest.mark.parametrize("kind", ["503", "503-after"])
+def test_what_is_made_again_is_not_taken_for_what_failed_before(arm, provider, context, kind):
+    pod = make_pod()
+    context.bound = [pod]
+    provider.get_pods()
+    arm.faults.add(
+        "provisioning-fails", method="PUT", code="ServiceUnavailable", message="no capacity", times=1
+    )
+    provider.create_pod(pod)
+    arm.time.advance(10)
+    provider.get_pods()
+    with pytest.raises(Unavailable):
+        provider.create_pod(pod)
+    arm.faults.add(kind, method="PUT", times=1)
+    provider.create_pod(pod)
+    assert phase(provider) == "Pending"
+    arm.time.advance(10)
+    assert phase(provider) == "Running"
+
+
+def test_a_failure_whose_cause_was_lost_is_tried_once_more(arm, provider, context):
+    pod = make_pod()
+    context.bound = [pod]
+    provider.get_pods()
+    arm.faults.add(
+        "provisioning-fails", method="PUT", code="ServiceUnavailable", message="no capacity", times=1
+    )
+    arm.faults.add("cut-after", method="PUT", times=1)
+    provider.create_pod(pod)
+    arm.time.advance(10)
+    assert phase(provider) is None
+    with pytest.raises(Unavailable, match="Azure's answer to the creation was lost"):
+        provider.create_pod(pod)
+    provider.create_pod(pod)
+    arm.time.advance(10)
+    assert phase(provider) == "Running"
+
+
 def test_a_group_that_failed_while_it_was_made_is_a_failed_pod(arm, provider, context):
     pod = make_pod()
     context.bound = [pod]
