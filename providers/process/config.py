@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from virtual_kubelet.errors import ConfigError
+from virtual_kubelet.podruntime.places import default_state
 from virtual_kubelet.provider import ProviderConfig
 from virtual_kubelet.pure import quantity
 
@@ -57,7 +58,9 @@ def load(config: ProviderConfig) -> ProcessConfig:
     for key in values:
         if key not in KNOWN:
             raise ConfigError(f'{where}: "{key}" is not a setting; there are {", ".join(KNOWN)}')
-    state = Path(_text(where, values, "state") or config.state_dir or _default_state(config)).absolute()
+    state = Path(
+        _text(where, values, "state") or config.state_dir or default_state(config.environ, config.node_name)
+    ).absolute()
     mounts = _text(where, values, "mounts") or "auto"
     if mounts not in MOUNTS:
         raise ConfigError(f'{where}: mounts = "{mounts}" is not one of {", ".join(MOUNTS)}')
@@ -70,14 +73,6 @@ def load(config: ProviderConfig) -> ProcessConfig:
         log_max_files=_count(where, values, "log-max-files", 5, least=2),
         mounts=mounts == "auto",
     )
-
-
-def _default_state(config: ProviderConfig) -> Path:
-    """Return where state goes when nobody said: by the rules of the XDG base directories, by node."""
-    home = config.environ.get("XDG_STATE_HOME")
-    if not home:
-        home = str(Path(config.environ.get("HOME") or "/var/lib") / ".local/state")
-    return Path(home) / "virtual-kubelet" / config.node_name
 
 
 def _read(path: str) -> dict[str, Any]:
