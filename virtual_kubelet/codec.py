@@ -36,7 +36,8 @@ else:
 
     def dumps(value: Any) -> bytes:
         """Return `value` as compact UTF-8 JSON."""
-        return orjson.dumps(value)
+        encoded: bytes = orjson.dumps(value)
+        return encoded
 
     def loads(data: bytes | str) -> Any:
         """Return the value of a JSON document; raise `ValueError` when it is not one."""

@@ -47,8 +47,12 @@ def test_the_installed_version_is_this_one():
 
 
 def test_the_command_is_installed():
-    scripts = [point for point in distribution("virtual-kubelet").entry_points if point.group == "console_scripts"]
-    assert [(point.name, point.value) for point in scripts] == [("virtual-kubelet", "virtual_kubelet.cli.main:main")]
+    scripts = [
+        point for point in distribution("virtual-kubelet").entry_points if point.group == "console_scripts"
+    ]
+    assert [(point.name, point.value) for point in scripts] == [
+        ("virtual-kubelet", "virtual_kubelet.cli.main:main")
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(registry.OURS))
