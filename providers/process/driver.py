@@ -171,8 +171,14 @@ class ProcessDriver:
         """Start the process."""
         with self._lock:
             request = self._requests.pop(container_id)
-        place = layout.arrange(request, can_mount=self._can_mount())
         container = request.container
+        try:
+            place = layout.arrange(request, can_mount=self._can_mount())
+            who = rules.identity(request.pod, container)
+            if who.get("user") is not None:
+                layout.give(Path(request.directory), who["user"], who["group"], below=self._config.state)
+        except OSError as error:
+            raise ProviderError(f"cannot make the container's directory: {error}") from error
         result = self._client.call(
             "start",
             container=container_id,
@@ -181,7 +187,7 @@ class ProcessDriver:
             env=place.env,
             cwd=place.cwd,
             mounts=place.mounts,
-            identity=rules.identity(request.pod, container),
+            identity=who,
             stdin=bool(container.get("stdin")),
             stdin_once=bool(container.get("stdinOnce")),
             tty=bool(container.get("tty")),

@@ -20,7 +20,7 @@ from virtual_kubelet.podruntime.containers import slots
 from virtual_kubelet.podruntime.driver import ContainerRequest, Mount
 from virtual_kubelet.podruntime.volumes import is_service_account
 
-__all__ = ["Layout", "absolute_mounts", "arrange"]
+__all__ = ["Layout", "absolute_mounts", "arrange", "give"]
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_MESSAGE_PATH = "/dev/termination-log"
@@ -65,6 +65,15 @@ def arrange(request: ContainerRequest, *, can_mount: bool) -> Layout:
             env.setdefault("VIRTUAL_KUBELET_SERVICE_ACCOUNT", mount.target if can_mount else mount.source)
     _add_message_path(request.container, request, mounts, env, can_mount=can_mount)
     return Layout(_working_directory(request), env, mounts)
+
+
+def give(directory: Path, user: int, group: int, *, below: Path) -> None:
+    """Give a container's directory to the user that it runs as, and let that one pass, not look, on the way to it."""
+    os.chown(directory, user, group)
+    for parent in directory.parents:
+        parent.chmod(parent.stat().st_mode | 0o011)
+        if parent == below:
+            break
 
 
 def _environment(request: ContainerRequest) -> dict[str, str]:

@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from virtual_kubelet.errors import NotFound, ProviderError
+from virtual_kubelet.errors import NotFound, ProviderError, Unavailable
 from virtual_kubelet.objects import Container, Pod
 from virtual_kubelet.podruntime.containers import find
 from virtual_kubelet.podruntime.driver import (
@@ -72,7 +72,10 @@ class Operations:
 
     def prepare(self, pod: Pod) -> Sandbox:
         """Make volumes and sandbox."""
-        self.volumes.prepare(pod)
+        try:
+            self.volumes.prepare(pod)
+        except OSError as error:
+            raise Unavailable(f"cannot make volumes: {error}") from error
         sandbox = self.driver.prepare_pod(pod)
         return sandbox if sandbox.ips else Sandbox(sandbox.id, (self.context.node_ip,))
 
@@ -122,10 +125,11 @@ class Operations:
         try:
             environment = self.context.environment(pod, container, list(sandbox.ips))
             mounts = self.volumes.mounts(pod, container, environment)
-        except ProviderError as error:
+            directory = self.volumes.directory(pod["metadata"]["uid"], name)
+            termination_log = self._termination_log(pod["metadata"]["uid"], name)
+        except (ProviderError, OSError) as error:
             raise StartError("CreateContainerConfigError", str(error)) from error
         command, args = command_line(container, environment)
-        directory = self.volumes.directory(pod["metadata"]["uid"], name)
         return ContainerRequest(
             pod=pod,
             container=container,
@@ -136,7 +140,7 @@ class Operations:
             environment=environment,
             mounts=mounts,
             directory=str(directory),
-            termination_log=str(self._termination_log(pod["metadata"]["uid"], name)),
+            termination_log=str(termination_log),
             image=container.get("image", ""),
             image_id=image,
             labels=labels_of(pod, container, attempt, self.context.node_name, self.context.cluster_id),

@@ -167,6 +167,11 @@ class PodState:
             self._changed = False
             return self._record.to_json()
 
+    def touch(self) -> None:
+        """Let `unsaved` return the record once more."""
+        with self._lock:
+            self._changed = True
+
     # -- changing -------------------------------------------------------------------------------------
 
     def update(self, pod: Pod) -> None:

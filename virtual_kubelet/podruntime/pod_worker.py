@@ -6,6 +6,7 @@ threads, whose end brings the next look.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from virtual_kubelet.podruntime.tasks import Tasks
 from virtual_kubelet.runtime.clock import Clock
 
 __all__ = ["PodWorker", "Tools"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -138,8 +141,14 @@ class PodWorker:
     def _save(self) -> None:
         with self._saving:
             values = self.state.unsaved()
-            if values is not None:
+            if values is None:
+                return
+            try:
                 self._tools.journal.save_record(self.uid, values)
+            except OSError as error:
+                # A full disk must not keep a pod from being ended: what was decided is done all the same.
+                logger.warning("pod %s: its record cannot be written: %s", self.uid, error)
+                self.state.touch()
 
     # -- probes ---------------------------------------------------------------------------------------
 

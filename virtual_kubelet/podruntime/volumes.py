@@ -84,7 +84,11 @@ class Volumes:
         """Make what is not there; raise `Unavailable` when something it refers to is missing."""
         uid = pod["metadata"]["uid"]
         for volume in pod["spec"].get("volumes") or ():
-            self._prepare(pod, uid, volume)
+            try:
+                self._prepare(pod, uid, volume)
+            except Unavailable as error:
+                text = f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}'
+                raise Unavailable(text, retry_after=error.retry_after) from error
 
     def _prepare(self, pod: Pod, uid: str, volume: JsonObject) -> None:
         kind = kind_of(volume)

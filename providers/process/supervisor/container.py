@@ -93,9 +93,14 @@ class Container:
             ends.close()
         record.pid = started.pid
         record.start_time = processes.start_time(started.pid)
-        self._store.save(record)
+        self._save()
         self._status_fd = started.status_fd
         self._loop.watch(self._status_fd, selectors.EVENT_READ, self._on_status)
+
+    def _save(self) -> None:
+        # A full disk must not keep the agent from being told; only a successor would miss the record.
+        with contextlib.suppress(OSError):
+            self._store.save(self.record)
 
     def _plan(self, request: StartRequest, mount_kind: str, ends: ChildEnds) -> spawn.Plan:
         identity = spawn.Identity.from_message(request.record.identity)
@@ -138,7 +143,7 @@ class Container:
 
     def _running(self) -> None:
         self.record.state = "running"
-        self._store.save(self.record)
+        self._save()
         self._streams.watch()
         self._on_change(self)
 
@@ -165,7 +170,7 @@ class Container:
             return
         record.state = "running"
         self.env = processes.environment_of(record.pid)
-        self._store.save(record)
+        self._save()
         self._loop.watch(self._pidfd, selectors.EVENT_READ, lambda _events: self._lost())
         self._streams.watch()
 
@@ -322,7 +327,7 @@ class Container:
         self._drain_until = 0.0
         self.env = {}
         self._streams.close()
-        self._store.save(record)
+        self._save()
         self._on_change(self)
 
     def forget(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from virtual_kubelet.providers.process.supervisor import processes
+from virtual_kubelet.providers.process.supervisor import processes, spawn
 from virtual_kubelet.providers.process.supervisor.protocol import LOCK_NAME, SOCKET_NAME, unix_address
 from virtual_kubelet.providers.process.supervisor.server import Server
 
@@ -134,6 +134,7 @@ def _harden() -> None:
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     processes.adopt_orphans()
+    spawn.raise_descriptor_limit()
 
 
 def _logger(directory: Path) -> Callable[[str], None]:

@@ -13,6 +13,7 @@ import fcntl
 import gc
 import json
 import os
+import resource
 import signal
 import termios
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from typing import Any, NoReturn
 
 from virtual_kubelet.providers.process.supervisor import namespaces
 
-__all__ = ["Failure", "Identity", "Plan", "Started", "read_failure", "start"]
+__all__ = ["Failure", "Identity", "Plan", "Started", "raise_descriptor_limit", "read_failure", "start"]
 
 EXIT_NOT_FOUND = 127  # what a shell says of a command that is not there
 EXIT_NOT_EXECUTABLE = 126
@@ -84,6 +85,17 @@ class Failure:
     message: str
 
 
+_descriptor_limit: tuple[int, int] | None = None  # what processes get, where the supervisor has taken more
+
+
+def raise_descriptor_limit() -> None:
+    """Allow this process as many descriptors as it may have: each container costs three of them."""
+    global _descriptor_limit  # noqa: PLW0603 - the process has one limit, and this is its other half
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    _descriptor_limit = (soft, hard)
+
+
 def start(plan: Plan) -> Started:
     """Fork and return; raise `OSError` when the machine has no room for another process."""
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -118,6 +130,8 @@ def _become(plan: Plan, status_fd: int) -> NoReturn:
         os.setsid()
         _default_signals()
         _take_descriptors(plan, status_fd)
+        if _descriptor_limit is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, _descriptor_limit)
         stage = "set up its mounts"
         if plan.enter:
             namespaces.enter(plan.enter_pid, plan.enter)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -68,7 +70,7 @@ def test_a_signal_is_told(node):
 def test_events_of_a_start(node):
     pod = node.run(make_pod(name="eventful"))
     node.wait_state(pod, "running")
-    assert node.context.reasons("eventful") == ["Created", "Started"]
+    eventually(lambda: node.context.reasons("eventful") == ["Created", "Started"])
 
 
 def test_what_a_process_gets(node):
@@ -345,3 +347,16 @@ def test_a_changed_image_restarts_the_container(node):
     node.provider.update_pod(changed)
     eventually(lambda: node.containers(pod)["c"]["restartCount"] == 1)
     assert node.containers(pod)["c"]["image"] == "other"
+
+
+def test_another_user():
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    script = "id -u; id -g; id -G; echo mine > file && cat file; echo loud > /dev/stdout; ls / >/dev/null && echo sees"
+    item = container(script, securityContext={"runAsUser": 65534, "runAsGroup": 65534})
+    # Not below pytest's own directory, which nobody else may enter.
+    with tempfile.TemporaryDirectory() as state, running_node(state) as node:
+        pod = node.run(make_pod(item, securityContext={"supplementalGroups": [1234]}))
+        node.wait_phase(pod, "Succeeded")
+        assert node.logs(pod).split("\n") == ["65534", "65534", "65534 1234", "mine", "loud", "sees", ""]
+        assert (Path(state) / "pods").stat().st_mode & 0o777 == 0o711
