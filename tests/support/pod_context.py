@@ -54,6 +54,13 @@ class FakeContext:
         )
 
     def files(self, pod, volume):
+        try:
+            return self._content(pod, volume)
+        except Unavailable as error:
+            self.event(pod, "Warning", "FailedMount", str(error))
+            raise
+
+    def _content(self, pod, volume):
         if "configMap" in volume:
             return self._files(self.config_maps, volume["configMap"]["name"], 0o644)
         if "secret" in volume:

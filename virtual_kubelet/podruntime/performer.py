@@ -27,6 +27,7 @@ from virtual_kubelet.podruntime.operations import Operations, StartError
 from virtual_kubelet.podruntime.pod_state import PodState
 from virtual_kubelet.podruntime.record import HOOK_NONE, ContainerRecord, PodRecord
 from virtual_kubelet.podruntime.tasks import Tasks
+from virtual_kubelet.podruntime.volumes import ReferenceMissing
 from virtual_kubelet.runtime.clock import Clock
 
 __all__ = ["Performer"]
@@ -83,7 +84,8 @@ class Performer:
         except ProviderError as error:
             retry_after, text = getattr(error, "retry_after", None), str(error)
             self._could_not_prepare(text, retry_after)
-            self.event("Warning", "FailedMount", text)
+            if not isinstance(error, ReferenceMissing):
+                self.event("Warning", "FailedMount", text)
         except Exception:
             self._could_not_prepare("unexpected error; the agent's log has it", None)
             raise

@@ -23,12 +23,16 @@ from virtual_kubelet.podruntime.driver import Mount
 from virtual_kubelet.provider import PodContext
 from virtual_kubelet.pure import quantity
 
-__all__ = ["SUPPORTED", "Volumes", "check_volumes", "is_service_account", "kind_of"]
+__all__ = ["SUPPORTED", "ReferenceMissing", "Volumes", "check_volumes", "is_service_account", "kind_of"]
 
 logger = logging.getLogger(__name__)
 
 CONTENT = ("configMap", "secret", "projected", "downwardAPI")
 SUPPORTED = ("emptyDir", "hostPath", *CONTENT)
+
+
+class ReferenceMissing(Unavailable):
+    """What a volume is to hold cannot be had; the agent has recorded an event about it."""
 
 
 def kind_of(volume: JsonObject) -> str:
@@ -86,6 +90,8 @@ class Volumes:
         for volume in pod["spec"].get("volumes") or ():
             try:
                 self._prepare(pod, uid, volume)
+            except ReferenceMissing:
+                raise
             except Unavailable as error:
                 text = f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}'
                 raise Unavailable(text, retry_after=error.retry_after) from error
@@ -107,7 +113,7 @@ class Volumes:
             files = self._context.files(pod, volume)
         except ProviderError as error:
             if not (self._lenient and is_service_account(volume)):
-                raise
+                raise ReferenceMissing(str(error), retry_after=getattr(error, "retry_after", None)) from error
             logger.debug("pod %s goes without volume %s: %s", uid, volume.get("name"), error)
             path.mkdir(mode=0o755, parents=True, exist_ok=True)
             return False

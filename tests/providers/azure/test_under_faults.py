@@ -66,7 +66,7 @@ def cluster(arm, tmp_path, monkeypatch):
             )
         )
 
-    with DevCluster(make, node_name="aci", provider_sync_period=1, pod_sync_workers=20) as running:
+    with DevCluster(make, node_name="aci", provider_sync_period=2, pod_sync_workers=20) as running:
         yield running
 
 
@@ -112,7 +112,7 @@ def wait_for(predicate, arm, cluster, seconds):
     deadline, pause = time.monotonic() + seconds, threading.Event()
     while not predicate():
         assert time.monotonic() < deadline, told(arm, cluster)
-        pause.wait(0.5)
+        pause.wait(1.0)
 
 
 @pytest.mark.slow
