@@ -61,7 +61,7 @@ def authorization(method: str, target: str, headers: Mapping[str, str], keys: Ke
     Raises:
         KeyError: a header that must be signed is missing.
     """
-    values = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
+    values = {name.lower(): value.strip() for name, value in headers.items()}
     date, content = values[DATE.lower()], values[CONTENT_HASH.lower()]
     names = sorted(name for name in values if name in SIGNED or name.startswith("x-hyper-"))
     scope = f"{date[:8]}/{keys.region}/{SERVICE}/{TERMINATOR}"
@@ -85,7 +85,8 @@ def _canonical(method: str, target: str, headers: list[tuple[str, str]], content
 
 
 def _path(path: str) -> str:
-    return "/".join(quote(unquote(part), safe=UNRESERVED) for part in path.split("/") if part)
+    # Decoded first, as the service does: a slash that was quoted separates parts like any other.
+    return "/".join(quote(part, safe=UNRESERVED) for part in unquote(path).split("/") if part)
 
 
 def _query(query: str) -> str:

@@ -142,7 +142,7 @@ class SignedProxy:
         host = headers["host"].removesuffix(":443").removesuffix(":80")
         path, _, query = target.partition("?")
         safe = "-_.~"
-        steps = [quote(unquote(p), safe=safe) for p in path.split("/") if p]
+        steps = [quote(p, safe=safe) for p in unquote(path).split("/") if p]
         pairs = sorted(parse_qsl(query, keep_blank_values=True), key=lambda item: item[0])
         lines = [
             method,

@@ -66,6 +66,10 @@ def test_a_path_means_the_same_however_it_is_quoted(text):
     )
 
 
+def test_a_quoted_slash_separates_like_any_other():
+    assert sign(target="/v1.23/images/a%2Fb/json") == sign(target="/v1.23/images//a/b/json")
+
+
 def test_keys_never_show_their_secret():
     assert "SECRET" not in repr(KEYS)
 
