@@ -29,6 +29,10 @@ class Engine:
         """Return name and version."""
         return f"{self.kind} {self.version}".rstrip()
 
+    def speaks(self, api: tuple[int, int]) -> bool:
+        """Tell whether the API has what came with the version `api`."""
+        return _numbers(self.api) >= api
+
     @property
     def is_podman(self) -> bool:
         """Tell whether it is Podman."""

@@ -66,7 +66,7 @@ class Inventory:
         infras: list[Infra] = []
         for item in self.raw():
             own = item.get("Labels") or {}
-            state = states.state_of(str(item.get("State", "")))
+            state = states.listed_state(item)
             if own.get(labels.KIND) == labels.INFRA:
                 infras.append(Infra(str(item["Id"]), own.get(labels.UID, ""), state))
             elif own.get(labels.KIND) == labels.CONTAINER:

@@ -101,7 +101,7 @@ class SharedPods:
         """Return a usable one; remove those that are not."""
         usable = ""
         for item in self._inventory.raw(uid=uid, **{labels.KIND: labels.INFRA}):
-            infra, state = str(item["Id"]), states.state_of(str(item.get("State", "")))
+            infra, state = str(item["Id"]), states.listed_state(item)
             if not usable and (state == RUNNING or (state == CREATED and self._try_start(infra))):
                 usable = infra
             else:

@@ -10,7 +10,7 @@ from virtual_kubelet.podruntime.driver import CREATED, EXITED, RUNNING, Containe
 from virtual_kubelet.providers.engine import labels
 from virtual_kubelet.pure import times
 
-__all__ = ["CANNOT_RUN", "addresses", "from_inspect", "seconds", "state_of"]
+__all__ = ["CANNOT_RUN", "addresses", "from_inspect", "listed_state", "seconds", "state_of"]
 
 CANNOT_RUN = "ContainerCannotRun"
 STATES = {
@@ -26,13 +26,25 @@ STATES = {
     "stopped": EXITED,
     "dead": EXITED,
     "removing": EXITED,
+    # First words of a list's `Status`.
+    "up": RUNNING,
+    "exit": EXITED,
+    "removal": EXITED,
 }
+UNFINISHED = frozenset({"dead", "removing"})
+KILLED = 137
 NEVER_RAN = frozenset({126, 127, 128})
 
 
 def state_of(text: str) -> str:
     """Return CREATED, RUNNING or EXITED for the engine's word; an unknown one counts as RUNNING."""
     return STATES.get(text.lower(), RUNNING)
+
+
+def listed_state(item: Mapping[str, Any]) -> str:
+    """Return the state of an item of a list; "" where it does not say: API 1.23 has `State`, Hyper leaves it empty."""
+    words = str(item.get("State") or item.get("Status") or "").split()
+    return state_of(words[0]) if words else ""
 
 
 def seconds(text: object) -> float:
@@ -47,7 +59,10 @@ def from_inspect(answer: Mapping[str, Any], *, own_address: bool = False) -> Con
     config = answer.get("Config") or {}
     state = answer.get("State") or {}
     own = labels.read(config.get("Labels") or {})
-    kind, code, error = state_of(str(state.get("Status", ""))), int(state.get("ExitCode") or 0), str(state.get("Error") or "")  # fmt: skip
+    word = str(state.get("Status") or _word(state)).lower()
+    kind, code, error = state_of(word), int(state.get("ExitCode") or 0), str(state.get("Error") or "")
+    if word in UNFINISHED:
+        code = code or KILLED  # somebody else's removal has ended it: that is no success
     cannot_run = kind == CREATED and (bool(error) or code != 0)
     if cannot_run:
         kind, code = EXITED, code or 128
@@ -68,6 +83,12 @@ def from_inspect(answer: Mapping[str, Any], *, own_address: bool = False) -> Con
         image_id=str(answer.get("Image") or ""),
         ip=next(iter(addresses(answer)), "") if own_address and kind == RUNNING else "",
     )
+
+
+def _word(state: Mapping[str, Any]) -> str:
+    """Return the status by the flags that older engines have alone."""
+    flags = [word for word in ("Dead", "Paused", "Restarting", "Running") if state.get(word)]
+    return flags[0] if flags else ("exited" if seconds(state.get("StartedAt")) else "created")
 
 
 def _finished(state: Mapping[str, Any], answer: Mapping[str, Any]) -> float:

@@ -76,6 +76,11 @@ def test_an_engine_that_is_too_old():
         dialect.negotiate({"Api-Version": "1.18"})
 
 
+def test_what_came_with_which_version():
+    assert dialect.Engine("docker", "", "1.41").speaks((1, 41))
+    assert not dialect.Engine("docker", "", "1.23").speaks((1, 24))
+
+
 def test_filters_in_both_spellings():
     assert dialect.label_filter({"a": "b"}, "1.23") == {"label": {"a=b": True}}
     assert dialect.label_filter({"a": "b"}, "1.41") == {"label": ["a=b"]}
@@ -177,13 +182,32 @@ def inspected(**state):
         ({"Status": "exited", "ExitCode": 3}, EXITED, 3, ""),
         ({"Status": "exited", "ExitCode": 137, "OOMKilled": True}, EXITED, 137, "OOMKilled"),
         ({"Status": "dead", "ExitCode": 1, "Dead": True}, EXITED, 1, "ContainerDead"),
-        ({"Status": "removing", "ExitCode": 0}, EXITED, 0, ""),
+        ({"Status": "removing", "ExitCode": 0}, EXITED, 137, ""),
+        ({"Status": "dead", "ExitCode": 0, "Dead": True}, EXITED, 137, "ContainerDead"),
+        ({"Running": True}, RUNNING, 0, ""),
+        ({"ExitCode": 4}, EXITED, 4, ""),
+        ({"StartedAt": "0001-01-01T00:00:00Z"}, CREATED, 0, ""),
     ],
 )
 def test_states(state, kind, code, reason):
     info = states.from_inspect(inspected(**state), own_address=True)
     assert (info.state, info.exit_code, info.reason, info.attempt) == (kind, code, reason, 2)
     assert info.ip == ("10.0.0.1" if kind == RUNNING else "")
+
+
+@pytest.mark.parametrize(
+    ("item", "state"),
+    [
+        ({"State": "running", "Status": ""}, RUNNING),
+        ({"State": "", "Status": "Exit 0"}, EXITED),
+        ({"Status": "Exited (3) 2 minutes ago"}, EXITED),
+        ({"Status": "Up 3 hours (Paused)"}, RUNNING),
+        ({"Status": "Created"}, CREATED),
+        ({"State": None}, ""),
+    ],
+)
+def test_states_of_a_list(item, state):
+    assert states.listed_state(item) == state
 
 
 def pod(**spec):
