@@ -46,7 +46,7 @@ COMMANDS = 8  # commands of probes and hooks at a time
 MEASURING = 4  # threads
 NOT_STARTED = 128  # exit code, as a runtime's
 DIED = frozenset({"die", "died"})
-# Not the container's own fault: what it was to join, or a port. "container:" alone is in every text of Docker's.
+# Not the container's own fault: what it was to join, a port, the account's limits. "container:" alone is in every text of Docker's.
 LAUNCH_FAILURES = (
     "cannot join network",
     "network namespace",
@@ -54,6 +54,7 @@ LAUNCH_FAILURES = (
     "dependencies",
     "port is already",
     "address already in use",
+    "quota",
 )
 
 
@@ -297,8 +298,10 @@ class EngineDriver:
                 container_id = waiting.pop()  # atomic; several threads share the list
             except IndexError:
                 return
-            query = {"stream": False, "one-shot": True}
+            query = {"stream": False}
             try:
+                if self._client.engine().speaks((1, 41)):
+                    query["one-shot"] = True
                 answer = self._client.json("GET", f"/containers/{quoted(container_id)}/stats", query=query)
             except NotFound:
                 continue

@@ -1,7 +1,7 @@
 """A request whose connection becomes a container's streams: attach, and the start of an exec.
 
 `requests` cannot give its socket away, so this one request is written and its answer's head read with h11. Engines
-answer 101 when asked to upgrade, older ones 200; either way what follows the head belongs to the container.
+answer 101 when asked to upgrade, older ones 200, Hyper 201 to an exec; either way what follows the head belongs to the container.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ def open_stream(endpoint: Endpoint, prepared: requests.PreparedRequest, target: 
         head, rest = _read_head(sock)
         connection = h11.Connection(h11.CLIENT)
         answer = _answer(connection, head)
-        if answer.status_code not in {101, 200}:
-            problem = failures.failure(answer.status_code, _body(sock, answer, rest), f"POST {target}")
+        status = answer.status_code
+        if status != 101 and not 200 <= status < 300:
+            problem = failures.failure(status, _body(sock, answer, rest), f"POST {target}")
             raise problem  # noqa: TRY301 - the socket is closed below, whatever is raised
     except h11.RemoteProtocolError as error:
         sock.close()

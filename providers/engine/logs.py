@@ -24,10 +24,15 @@ def open_log(client: Client, container_id: str, options: LogOptions, *, tty: boo
         "follow": options.follow,
         "timestamps": options.timestamps,
         "tail": "all" if options.tail is None else options.tail,
-        "since": None if options.since is None else f"{options.since:.9f}",
+        "since": None if options.since is None else _since(client, options.since),
     }
     stream = client.stream("GET", f"/containers/{quoted(container_id)}/logs", query=query)
     return _EngineLog(stream, options, framed=not tty)
+
+
+def _since(client: Client, seconds: float) -> str:
+    """Return a time as the API has it: whole seconds with 1.23, later parts of them too."""
+    return f"{seconds:.9f}" if client.engine().speaks((1, 24)) else str(int(seconds))
 
 
 class _Nothing:

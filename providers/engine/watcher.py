@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from virtual_kubelet.errors import NotFound, NotSupported, ProviderError, Unavailable
+from virtual_kubelet.errors import InvalidInput, NotFound, NotSupported, ProviderError, Unavailable
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.providers.engine.client import Client
 from virtual_kubelet.providers.engine.streams import Stream
@@ -74,13 +74,15 @@ class Watcher:
             try:
                 self._look() if not self._events else self._listen()
                 pause, reachable = RECONNECT[0], True
-            except (NotFound, NotSupported):
+            except (InvalidInput, NotFound, NotSupported):
                 logger.info("the engine has no events; it is asked every %g s", POLL)
                 self._events = False
             except (ProviderError, ProtocolError) as error:
                 if reachable:
                     logger.warning("%s; trying again", error)
                 reachable = False
+                if not isinstance(error, Unavailable):
+                    self._on_connect()  # it answers, but tells nothing
                 self._client.forget_engine()
                 self._stop.wait(pause)
                 pause = min(2 * pause, RECONNECT[1])
