@@ -1,6 +1,6 @@
 """The only place that speaks to an engine: one request, one answer; or a stream.
 
-    Client(endpoint, version="", auth=None)
+    Client(endpoint, version="", auth=None, probe="/_ping")
         .json(method, path, ...)     the decoded answer
         .send(method, path, ...)     the answer's status
         .stream(method, path, ...)   a Stream of bytes, closed from any thread
@@ -23,7 +23,7 @@ import tenacity
 from requests.auth import AuthBase
 
 from virtual_kubelet import codec
-from virtual_kubelet.errors import NotFound, ProviderError, Unavailable
+from virtual_kubelet.errors import ProviderError, Unavailable
 from virtual_kubelet.providers.engine import dialect, failures, hijack
 from virtual_kubelet.providers.engine.adapter import UnixAdapter
 from virtual_kubelet.providers.engine.dialect import Engine
@@ -55,9 +55,14 @@ class Client:
         version: str = "",
         auth: AuthBase | None = None,
         stop: StopSignal | None = None,
+        probe: str = "/_ping",
     ) -> None:
-        """`version` (`1.23`) is used as it is; without one it is negotiated. `stop` ends waits between tries."""
+        """`version` (`1.23`) is used as it is; without one it is negotiated. `stop` ends waits between tries.
+
+        `probe` is what an engine is asked to see whether it answers, and who it is.
+        """
         self.endpoint = endpoint
+        self.probe = probe
         self._version = version.removeprefix("v")
         self._stop = stop or StopSignal()
         self._session = requests.Session()
@@ -96,10 +101,7 @@ class Client:
 
     def _ping(self) -> Mapping[str, str]:
         prefix = f"/v{self._version}" if self._version else ""
-        try:
-            return self._try("GET", f"{prefix}/_ping", None, {}, READ_TIMEOUT).headers
-        except NotFound:
-            return {}  # Hyper has no such route
+        return self._try("GET", f"{prefix}{self.probe}", None, {}, READ_TIMEOUT).headers
 
     def forget_engine(self) -> None:
         """Ask again who answers: the connection was lost."""
@@ -244,9 +246,9 @@ class Client:
             raise failures.unreachable(error, str(self.endpoint)) from error
 
 
-def quoted(text: str) -> str:
-    """Return one part of a path."""
-    return quote(text, safe="")
+def quoted(text: str, safe: str = "") -> str:
+    """Return one part of a path; more than one where "/" is `safe`, as in names of images."""
+    return quote(text, safe=safe)
 
 
 def _query(query: Query | None) -> str:

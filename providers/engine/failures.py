@@ -4,6 +4,7 @@
 |-------------------------|-------------------------|-----------------------------------|-------------------|
 | the text                | {"message"}             | {"cause", "message", "response"}  | plain text        |
 | a name is taken         | 409                     | 500 "already in use"              | 409               |
+| a volume is there       | 201                     | 201 or 500 "already exists"       | 500               |
 | signal to an ended one  | 409                     | 500 or 409 "can only kill"        | 500 "not running" |
 | no such image at create | 404 "No such image"     | 404 "no such image", "not known"  | 404               |
 """
@@ -30,7 +31,8 @@ __all__ = ["BROKEN", "failure", "message_of", "unreachable"]
 BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 CONFLICTS = (
-    "already in use",
+    "in use",
+    "already exists",
     "can only kill running",
     "is not running",
     "container state improper",

@@ -75,9 +75,7 @@ class Images:
                 )
         started = self._clock.monotonic()
         self._pull_with_back_off(text, reference, [*secrets, *self._defaults])
-        found = self._find(text)
-        if found is None:
-            raise ImageError("ErrImagePull", f'image "{text}" was pulled, and is not there')
+        found = self._find(text) or self._known_by_name(text)
         spent = self._clock.monotonic() - started
         return Image(found.id, pulled=True, message=f'Successfully pulled image "{text}" in {spent:.3f}s')
 
@@ -92,15 +90,22 @@ class Images:
 
     def _find(self, name: str) -> ImageFacts | None:
         try:
-            answer = self._client.json("GET", f"/images/{quoted(name)}/json")
+            answer = self._client.json("GET", f"/images/{quoted(name, safe='/:@')}/json")
         except NotFound:
             return None
         config = answer.get("Config") or {}
         facts = ImageFacts(
-            str(answer["Id"]), str(config.get("User") or ""), str(config.get("StopSignal") or "")
+            str(answer.get("Id") or name), str(config.get("User") or ""), str(config.get("StopSignal") or "")
         )
         with self._lock:
             self._facts[facts.id] = facts
+        return facts
+
+    def _known_by_name(self, name: str) -> ImageFacts:
+        """Take an image that was pulled and cannot be looked at for what it is called."""
+        facts = ImageFacts(name)
+        with self._lock:
+            self._facts[name] = facts
         return facts
 
     # -- pulls ----------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Labels and names of what is made in an engine. Pure.
 
-Names are for people and for the engine's own check that nothing is made twice; whose something is, labels say.
+Names are for people and for the engine's own check that nothing is made twice; whose a container is, labels say,
+and whose a volume is, its name.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 
 from virtual_kubelet.objects import Pod
 
-__all__ = ["CONTAINER", "INFRA", "OWN", "container_name", "infra_name", "is_ours", "node_labels", "of_container", "of_infra", "of_volume", "read", "volume_name"]  # fmt: skip
+__all__ = ["CONTAINER", "INFRA", "OWN", "container_name", "infra_name", "is_ours", "node_labels", "of_container", "of_infra", "of_volume", "read", "volume_name", "volume_prefix"]  # fmt: skip
 
 NAMESPACE = "io.kubernetes.pod.namespace"
 POD = "io.kubernetes.pod.name"
@@ -91,9 +92,18 @@ def infra_name(pod: Pod, node_name: str) -> str:
     return _name(metadata["name"], metadata["namespace"], metadata["uid"], f"infra {node_name}")
 
 
-def volume_name(uid: str, volume: str) -> str:
-    """Return the name of a volume that the engine keeps for a pod."""
-    return _name(volume, "", uid, "volume")
+def volume_prefix(node_name: str, cluster_id: str, uid: str = "") -> str:
+    """Return what the names of a node's volumes begin with, or those of one pod.
+
+    Not by labels: Hyper keeps labels of its own in a volume, and API 1.23 has no filter for them.
+    """
+    owner = hashlib.sha256(f"{cluster_id}\0{node_name}".encode()).hexdigest()[:12]
+    return f"vk-{owner}-{_ODD.sub('-', uid)}-" if uid else f"vk-{owner}-"
+
+
+def volume_name(prefix: str, volume: str) -> str:
+    """Return the name of a volume that the engine keeps for the pod of `prefix`."""
+    return prefix + _ODD.sub("-", volume)
 
 
 def _name(first: str, namespace: str, uid: str, last: str) -> str:

@@ -83,6 +83,7 @@ class LoosePods:
         for field in ("OomScoreAdj", "MemorySwap"):
             body["HostConfig"].pop(field, None)
         body.pop("Healthcheck", None)
+        body["NetworkingConfig"] = {}
         return body
 
     def removed(self, uid: str) -> None:

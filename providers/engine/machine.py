@@ -22,9 +22,8 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # uname's words, Kubern
 class Machine:
     """What `GET /info` says, kept for when the engine is away; safe from any thread."""
 
-    def __init__(self, client: Client, resources: Mapping[str, str], *, ping_path: str = "/_ping") -> None:
+    def __init__(self, client: Client, resources: Mapping[str, str]) -> None:
         """`resources` are quantities that beat the machine's own."""
-        self._ping_path = ping_path
         self._client = client
         self._resources = dict(resources)
         self._lock = threading.Lock()
@@ -45,7 +44,7 @@ class Machine:
 
     def ping(self) -> None:
         """Return when the engine answers."""
-        self._client.send("GET", self._ping_path, timeout=PING_TIMEOUT, again=False)
+        self._client.send("GET", self._client.probe, timeout=PING_TIMEOUT, again=False)
 
     def capacity(self) -> dict[str, str]:
         """Return quantities."""
@@ -108,7 +107,8 @@ class Machine:
         except ProviderError:
             return  # said at the next start
         own = node.setdefault("status", {}).setdefault("nodeInfo", {})
-        own["containerRuntimeVersion"] = f"{engine.kind if scheme == 'docker' else scheme}://{engine.version}"
+        version = engine.version or str(info.get("ServerVersion") or engine.api)
+        own["containerRuntimeVersion"] = f"{engine.kind if scheme == 'docker' else scheme}://{version}"
         own["operatingSystem"] = str(info.get("OSType") or "linux")
         for key, value in (
             ("osImage", info.get("OperatingSystem")),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 
 from virtual_kubelet.errors import Conflict, InvalidInput, NotFound
 from virtual_kubelet.objects import JsonObject, Pod
 from virtual_kubelet.podruntime.driver import ContainerRequest, Mount
 from virtual_kubelet.podruntime.volumes import is_service_account, kind_of
 from virtual_kubelet.provider import PodContext
-from virtual_kubelet.providers.engine import bodies, dialect, labels
+from virtual_kubelet.providers.engine import bodies, labels
 from virtual_kubelet.providers.engine.client import Client, quoted
 
 __all__ = ["Storage"]
@@ -24,13 +25,22 @@ class Storage:
     """Where volumes are."""
 
     def __init__(
-        self, client: Client, *, local: bool, driver: str = "", driver_options: JsonObject | None = None
+        self,
+        client: Client,
+        *,
+        local: bool,
+        driver: str = "",
+        driver_options: Callable[[JsonObject], JsonObject] | None = None,
     ) -> None:
-        """`local`: the engine sees this machine's files. `driver` makes its volumes, "" for the engine's default."""
+        """`local`: the engine sees this machine's files.
+
+        `driver` makes its volumes, "" for the engine's default; `driver_options` are what it is told for one of
+        `spec.volumes`, and raise `InvalidInput` for one that it cannot make.
+        """
         self._client = client
         self._local = local
         self._driver = driver
-        self._driver_options = driver_options or {}
+        self._driver_options = driver_options or _no_options
         self._context: PodContext | None = None  # written once, by `bind`
 
     def bind(self, context: PodContext) -> None:
@@ -53,53 +63,49 @@ class Storage:
                     f'volume "{name}" is a {kind}: it is made of files of this node, and the engine runs elsewhere;'
                     " an engine on the node itself can have it"
                 )
+            if kind == "emptyDir" and self._driver:
+                self._driver_options(volume)
 
     def prepare(self, pod: Pod) -> None:
         """Make the engine's own volumes; those that are there stay as they are."""
         if self._local:
             return
-        assert self._context is not None
-        own = labels.of_volume(pod, self._context.node_name, self._context.cluster_id)
         for volume in pod["spec"].get("volumes") or ():
             if kind_of(volume) == "emptyDir":
-                body: JsonObject = {
-                    "Name": labels.volume_name(pod["metadata"]["uid"], volume["name"]),
-                    "Labels": own,
-                }
-                if self._driver:
-                    body |= {"Driver": self._driver, "DriverOpts": self._driver_options}
-                self._client.json("POST", "/volumes/create", body=body, again=True)
+                with contextlib.suppress(Conflict):  # it is there
+                    self._client.json("POST", "/volumes/create", body=self._body(pod, volume), again=True)
+
+    def _body(self, pod: Pod, volume: JsonObject) -> JsonObject:
+        assert self._context is not None
+        body: JsonObject = {"Name": labels.volume_name(self._prefix(pod["metadata"]["uid"]), volume["name"])}
+        if self._driver:
+            return body | {"Driver": self._driver, "DriverOpts": self._driver_options(volume)}
+        return body | {"Labels": labels.of_volume(pod, self._context.node_name, self._context.cluster_id)}
+
+    def _prefix(self, uid: str = "") -> str:
+        assert self._context is not None
+        return labels.volume_prefix(self._context.node_name, self._context.cluster_id, uid)
 
     def release(self, uid: str) -> None:
         """Remove the engine's own volumes of a pod; one that an ended container still holds waits for it."""
         if self._local:
             return
-        for name in self._names(uid=uid):
+        for name in self._names(self._prefix(uid)):
             with contextlib.suppress(NotFound, Conflict):
                 self._client.send("DELETE", f"/volumes/{quoted(name)}")
 
-    def _names(self, **wanted: str) -> list[str]:
-        assert self._context is not None
-        query = {**labels.node_labels(self._context.node_name), labels.KIND: labels.VOLUME}
-        query |= {labels.OWN[key]: value for key, value in wanted.items()}
-        filters = dialect.label_filter(query, self._client.engine().api)
-        answer = self._client.json("GET", "/volumes", query={"filters": filters}) or {}
-        volumes = answer.get("Volumes") or ()
-        cluster = self._context.cluster_id
-        return [
-            str(item["Name"])
-            for item in volumes
-            if labels.is_ours(item.get("Labels") or {}, self._context.node_name, cluster)
-            and all((item.get("Labels") or {}).get(labels.OWN[key]) == value for key, value in wanted.items())
-        ]
+    def _names(self, prefix: str) -> list[str]:
+        answer = self._client.json("GET", "/volumes") or {}
+        names = [str(item["Name"]) for item in answer.get("Volumes") or ()]
+        return [name for name in names if name.startswith(prefix)]
 
     def purge(self) -> None:
         """Remove all of this node."""
         if self._local or self._context is None:
             return
-        for name in self._names():
+        for name in self._names(self._prefix()):
             with contextlib.suppress(NotFound, Conflict):
-                self._client.send("DELETE", f"/volumes/{quoted(name)}", query={"force": True})
+                self._client.send("DELETE", f"/volumes/{quoted(name)}")
 
     def mounts(self, request: ContainerRequest) -> list[JsonObject]:
         """Return what a container sees of the volumes."""
@@ -121,8 +127,12 @@ class Storage:
             raise InvalidInput(
                 f'volumeMount "{mount.name}": subPath is not supported with an engine elsewhere'
             )
-        name = labels.volume_name(request.pod["metadata"]["uid"], mount.name)
+        name = labels.volume_name(self._prefix(request.pod["metadata"]["uid"]), mount.name)
         return {"Type": "volume", "Source": name, "Target": mount.target, "ReadOnly": mount.read_only}
+
+
+def _no_options(_: JsonObject) -> JsonObject:
+    return {}
 
 
 def _termination(request: ContainerRequest) -> list[JsonObject]:

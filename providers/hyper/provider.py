@@ -27,7 +27,9 @@ __all__ = ["create", "driver_of"]
 
 logger = logging.getLogger(__name__)
 
-VOLUME_SIZE = "10"  # GB: the service's smallest
+PROBE = "/info"  # the service has no /_ping
+# What the provider's first form called them, for people's scripts; whose a container is, the driver's labels say.
+POD_LABEL, NODE_LABEL = "hyper-virtual-kubelet", "hyper-virtual-kubelet-node"
 
 
 def create(config: ProviderConfig) -> EngineProvider:
@@ -43,16 +45,21 @@ def driver_of(settings: HyperConfig, clock: Clock = SYSTEM) -> EngineDriver:
     options = EngineOptions(
         name="hyper", local=False, resources=settings.resources, registries=settings.registries
     )
-    client = Client(settings.endpoint, version=settings.api_version, auth=HyperAuth(settings.keys, clock))
+    auth = HyperAuth(settings.keys, clock)
+    client = Client(settings.endpoint, version=settings.api_version, auth=auth, probe=PROBE)
     images = Images(client, options.registries)
     inventory = Inventory(client, own_addresses=True)
     driver = settings.volume_driver
-    sizes = {"size": VOLUME_SIZE, "snapshot": ""} if driver == "hyper" else None
+    sizes = rules.volume_options if driver == "hyper" else None
     storage = Storage(client, local=False, driver=driver, driver_options=sizes)
-    machine = Machine(client, options.resources, ping_path="/info")  # the service has no /_ping
+    machine = Machine(client, options.resources)
 
     def labels(pod: Pod, container: Container) -> Mapping[str, str]:
-        return {instances.LABEL: instances.instance_type(pod, container, settings.instance_type)}
+        return {
+            POD_LABEL: pod["metadata"]["name"],
+            NODE_LABEL: str(pod["spec"].get("nodeName") or ""),
+            instances.LABEL: instances.instance_type(pod, container, settings.instance_type),
+        }
 
     shape = LoosePods(images, inventory, storage, options, rules=rules.check, labels=labels)
     return EngineDriver(client, images, inventory, storage, machine, shape, options, clock=clock)

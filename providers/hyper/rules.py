@@ -6,10 +6,11 @@ Each container is a virtual machine of its own: what containers of a pod share e
 from __future__ import annotations
 
 from virtual_kubelet.errors import InvalidInput
-from virtual_kubelet.objects import Container, Pod
+from virtual_kubelet.objects import Container, JsonObject, Pod
 from virtual_kubelet.podruntime.containers import slots
+from virtual_kubelet.pure import quantity
 
-__all__ = ["check"]
+__all__ = ["check", "volume_options"]
 
 POD_FIELDS = {
     "hostNetwork": "containers are virtual machines with networks of their own",
@@ -19,7 +20,8 @@ POD_FIELDS = {
     "hostAliases": "the service writes the hosts file",
     "ephemeralContainers": "nothing can join a running virtual machine",
 }
-NETWORK_PROBES = ("httpGet", "tcpSocket", "grpc")
+SMALLEST, LARGEST = 10, 1000  # GB, of a volume
+GB = 10**9
 
 
 def check(pod: Pod) -> None:
@@ -46,6 +48,17 @@ def check(pod: Pod) -> None:
         _check_ports([slot.container for slot in names])
 
 
+def volume_options(volume: JsonObject) -> JsonObject:
+    """Return what the service's driver makes an emptyDir from: the smallest size that its sizeLimit fits in."""
+    limit = (volume.get("emptyDir") or {}).get("sizeLimit")
+    size = -(-quantity.parse(str(limit)).value // GB) if limit else SMALLEST
+    if size > LARGEST:
+        raise InvalidInput(
+            f'volume "{volume.get("name")}": sizeLimit {limit}: the largest volume has {LARGEST} GB'
+        )
+    return {"size": str(max(SMALLEST, size)), "snapshot": ""}
+
+
 def _serves_others(container: Container) -> bool:
     return bool(container.get("ports"))
 
@@ -68,6 +81,8 @@ def _check_container(container: Container) -> None:
     context = container.get("securityContext") or {}
     if context.get("privileged"):
         raise InvalidInput(f"{where}: securityContext.privileged: the service has no privileged containers")
+    if context.get("procMount") == "Unmasked":
+        raise InvalidInput(f"{where}: securityContext.procMount: the service cannot unmask /proc")
     if container.get("volumeDevices"):
         raise InvalidInput(f"{where}: volumeDevices: the service has no block devices")
     for field in ("seccompProfile", "appArmorProfile", "seLinuxOptions"):

@@ -107,6 +107,7 @@ def test_credentials_are_tried_one_after_the_other_and_never_told(engine, client
         return 200, b'{"status":"done"}'
 
     engine.answers["POST", "/images/create"] = pull
+    engine.answers["GET", "/_ping"] = (200, "OK")
     engine.answers["GET"] = lambda asked, _: (
         (200, {"Id": "sha256:1", "Config": {"User": "7"}}) if there.is_set() else None
     )

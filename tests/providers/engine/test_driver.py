@@ -24,8 +24,9 @@ POD = {
 @pytest.fixture
 def engine(tmp_path):
     with FakeEngine(tmp_path / "engine.sock") as found:
-        found.answers["GET", "/images/r.io%2Fx/json"] = (200, {"Id": "sha256:1", "Config": {}})
-        found.answers["GET", "/images/sha256%3A1/json"] = (200, {"Id": "sha256:1", "Config": {}})
+        found.answers["GET", "/info"] = (200, {})
+        found.answers["GET", "/images/r.io/x/json"] = (200, {"Id": "sha256:1", "Config": {}})
+        found.answers["GET", "/images/sha256:1/json"] = (200, {"Id": "sha256:1", "Config": {}})
         yield found
 
 
