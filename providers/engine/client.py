@@ -75,7 +75,7 @@ class Client:
             adapter = requests.adapters.HTTPAdapter(pool_maxsize=POOL)
             self._session.mount(endpoint.base_url, adapter)
         if endpoint.tls is not None:
-            self._session.verify = (endpoint.tls.ca or True) if endpoint.tls.verify else False
+            self._session.verify = endpoint.tls.roots
             if endpoint.tls.cert:
                 self._session.cert = (endpoint.tls.cert, endpoint.tls.key or endpoint.tls.cert)
         self._lock = threading.Lock()

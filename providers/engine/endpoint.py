@@ -27,6 +27,12 @@ class TlsFiles:
     key: str = ""
     verify: bool = True
 
+    @property
+    def roots(self) -> str | bool:
+        """What `requests` verifies with: the CA, the system's roots as `context` has them, or its own."""
+        paths = ssl.get_default_verify_paths()
+        return (self.ca or paths.cafile or paths.capath or True) if self.verify else False
+
     def context(self) -> ssl.SSLContext:
         """Return a context made of the files as they are now; raise `ConfigError`."""
         try:

@@ -32,7 +32,11 @@ def settings(tmp_path, environ, text=None):
     [
         (BOTH, None, "https://us-west-1.hyper.sh:443", "us-west-1"),
         ({**BOTH, "HYPER_DEFAULT_REGION": "eu-central-1"}, None, "https://eu-central-1.hyper.sh:443", "eu-central-1"),
-        ({**BOTH, "HYPER_HOST": "tcp://h:80", "HYPER_DEFAULT_REGION": "eu-central-1"}, None, "http://h:80", "eu-central-1"),
+        ({**BOTH, "HYPER_HOST": "tcp://h:80", "HYPER_DEFAULT_REGION": "eu-central-1"}, None, "http://h:80", "us-west-1"),
+        ({**BOTH, "HYPER_HOST": "tcp://eu-central-1.hyper.sh:443"}, None, "https://eu-central-1.hyper.sh:443", "eu-central-1"),
+        ({**BOTH, "HYPER_DEFAULT_REGION": "tcp://h:80"}, None, "http://h:80", "us-west-1"),
+        ({**BOTH, "HYPER_HOST": "https://h:8443", "HYPERSH_REGION": "mine"}, None, "https://h:8443", "mine"),
+        ({**BOTH, "HYPER_DEFAULT_REGION": "eu-central-1"}, 'Region="us-west-1"', "https://eu-central-1.hyper.sh:443", "eu-central-1"),
         ({}, 'accessKEY="A"\nSecretKey="S"\nREGION="eu-central-1"', "https://eu-central-1.hyper.sh:443", "eu-central-1"),
         ({"HYPERSH_REGION": "eu-central-1"}, 'AccessKey="A"\nSecretKey="S"\nRegion="us-west-1"', "https://eu-central-1.hyper.sh:443", "eu-central-1"),
     ],
@@ -43,9 +47,64 @@ def test_endpoints(tmp_path, environ, text, host, region):
     assert (found.keys.access, found.keys.secret) == ("A", "S")
 
 
-def test_the_environment_beats_the_file(tmp_path):
-    found = settings(tmp_path, {"HYPERSH_ACCESS_KEY": "E"}, 'AccessKey="A"\nSecretKey="S"')
-    assert (found.keys.access, found.keys.secret) == ("E", "S")
+FILE = 'AccessKey="A"\nSecretKey="S"'
+
+
+@pytest.mark.parametrize(
+    ("environ", "keys"),
+    [
+        ({"HYPERSH_ACCESS_KEY": "E"}, ("E", "S")),
+        ({"HYPER_ACCESS_KEY": "E", "HYPER_SECRET_KEY": "F"}, ("E", "F")),
+        (
+            {
+                "HYPERSH_ACCESS_KEY": "E",
+                "HYPERSH_SECRET_KEY": "F",
+                "HYPER_ACCESS_KEY": "G",
+                "HYPER_SECRET_KEY": "H",
+            },
+            ("E", "F"),
+        ),
+    ],
+)
+def test_the_environment_beats_the_file(tmp_path, environ, keys):
+    found = settings(tmp_path, environ, FILE)
+    assert (found.keys.access, found.keys.secret) == keys
+
+
+def test_other_endpoints_need_no_file(tmp_path):
+    found = settings(tmp_path, {**BOTH, "HYPER_API_VERSION": "v1.40", "HYPER_VOLUME_DRIVER": ""})
+    assert (found.api_version, found.volume_driver) == ("1.40", "")
+
+
+def test_numbers_without_quotes(tmp_path):
+    assert settings(tmp_path, BOTH, "CPU = 4\nPods = 7").resources == {
+        "cpu": "4",
+        "memory": "100Gi",
+        "pods": "7",
+    }
+
+
+def test_the_file_may_be_named_itself(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text('{"clouds": {"tcp://h:80": {"accesskey": "A", "secretkey": "S", "region": "r"}}}')
+    found = load(ProviderConfig(node_name="n", config_path=str(path), environ={"HYPER_HOST": "tcp://h:80"}))
+    assert (found.keys.access, found.keys.region) == ("A", "r")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("{", "config.json: not JSON"),
+        ("[]", "config.json: not a JSON object"),
+        ("{}", '"clouds" has neither'),
+        ('{"clouds": {"tcp://*.hyper.sh:443": {"accesskey": "A", "secretkey": ""}}}', "secretkey of the cloud is empty"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_that_file(tmp_path, text, named):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ConfigError, match=named) as caught:
+        load(ProviderConfig(node_name="n", config_path=str(tmp_path), environ={}))
+    assert "\n" not in str(caught.value)
 
 
 def test_the_directory_of_the_services_command_line(tmp_path):
@@ -73,7 +132,13 @@ def test_the_directory_of_the_services_command_line(tmp_path):
         ({**BOTH, "HYPER_DEFAULT_REGION": "mars"}, None, '"mars" is not known'),
         ({**BOTH, "HYPER_INSTANCE_TYPE": "xl"}, None, '"xl" is not known'),
         (BOTH, 'Colour="red"', '"Colour" is not a setting'),
-        (BOTH, "CPU=20", "must be a string"),
+        ({"HYPER_ACCESS_KEY": "A"}, FILE, "HYPER_SECRET_KEY is not"),
+        ({"HYPERSH_ACCESS_KEY": "A", "HYPER_SECRET_KEY": "S"}, None, "HYPER_ACCESS_KEY is not"),
+        ({}, 'AccessKey="A"', "SecretKey is not"),
+        ({}, 'AccessKey="A"\nSecretKey=12345', "SecretKey must be a string in quotes$"),
+        (BOTH, 'Memory="-1Gi"', "less than nothing"),
+        (BOTH, 'APIVersion="latest"', '"latest" is not a version'),
+        ({**BOTH, "HYPER_HOST": "h:80"}, None, '"h:80" is not the address'),
         (BOTH, 'Memory="lots"', "memory"),
         (BOTH, 'OperatingSystem="Windows"', "Windows"),
     ],
