@@ -51,10 +51,11 @@ class Kubectl:
         assert done.returncode != 0, f"kubectl {' '.join(arguments)} succeeded: {done.stdout}"
         return done.stderr
 
-    def start(self, *arguments):
+    def start(self, *arguments, stdin=None):
         """Start a command that goes on; the caller ends it."""
         return subprocess.Popen(
             [self.path, *self._arguments, *arguments],
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import urllib.request
 
 import pytest
 from support.engine_node import cluster
+from support.exec_io import FakeIO
 from support.kubectl import kubectl
 from support.podman import IMAGE
 from support.waiting import eventually
@@ -13,6 +17,7 @@ from support.waiting import eventually
 from virtual_kubelet.agent import VirtualKubelet
 from virtual_kubelet.errors import Unauthorized
 from virtual_kubelet.kube.resources import PODS
+from virtual_kubelet.provider import TerminalSize
 from virtual_kubelet.providers.engine.client import Client
 from virtual_kubelet.providers.engine.endpoint import parse
 from virtual_kubelet.providers.hyper.auth import HyperAuth
@@ -73,6 +78,61 @@ def test_a_pods_life_with_kubectl(running, podman, proxy, tmp_path):
     follower.communicate(timeout=30)
     kube("delete", "pod", "web", "--timeout=60s")
     assert not proxy.refused
+
+
+def test_looking_into_a_pod_with_kubectl(running, tmp_path):
+    kube = kubectl(running.control_plane, tmp_path)
+    www = "mkdir -p /www; echo answer > /www/a; httpd -p 8080 -h /www"
+    script = f"{www}; echo one; echo two >&2; sleep 1; echo three; while read line; do echo got $line; done; exec sleep 1000"
+    kube("create", "-f", "-", stdin=json.dumps(pod("look", container(script, stdin=True))))
+    kube("wait", "--for=condition=Ready", "pod/look", "--timeout=60s")
+    eventually(lambda: kube("logs", "look").count("\n") == 3)
+    assert kube("logs", "look", "--tail=1") == "three\n"
+    assert kube("logs", "look", "--tail=0") == ""
+    assert kube("logs", "look", "--limit-bytes=2") in {"on", "tw"}
+    assert kube("logs", "look", "--since=1h").count("\n") == 3
+    assert kube("logs", "look", "--since-time=2100-01-01T00:00:00Z") == ""
+    assert kube("logs", "look", "--timestamps", "--tail=1").endswith("Z three\n")
+    done = kube.run("exec", "-i", "look", "--", "sh", "-c", "cat; exit 4", stdin="typed")
+    assert (done.stdout, done.returncode) == ("typed", 4)
+    assert kube.run("exec", "look", "--", "nosuch").returncode == 127
+    attached = kube.start("attach", "-i", "look", stdin=subprocess.PIPE)
+    attached.stdin.write("this\n")
+    attached.stdin.flush()
+    assert attached.stdout.readline() == "got this\n"
+    attached.kill()
+    attached.communicate()
+    summary = json.loads(kube("get", "--raw", "/api/v1/nodes/engine/proxy/stats/summary"))
+    assert [item["podRef"]["name"] for item in summary["pods"]] == ["look"]
+    forward = kube.start("port-forward", "pod/look", ":8080")
+    try:
+        port = int(re.search(r":(\d+) ->", forward.stdout.readline())[1])
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/a", timeout=20) as answer:
+            assert answer.read() == b"answer\n"
+    finally:
+        forward.kill()
+        forward.communicate()
+    kube("delete", "pod", "look", "--timeout=60s")
+
+
+def test_a_terminal(running):
+    running.client.create(PODS, pod("term", container("exec sleep 1000")), "default")
+    eventually(lambda: status(running, "term").get("phase") == "Running", 60)
+    uid = running.client.get(PODS, "term", "default")["metadata"]["uid"]
+    io = FakeIO(stdin=True, tty=True)
+    io.resize(TerminalSize(width=111, height=44))
+    script = 'until [ "$(stty size)" = "44 111" ]; do sleep 0.05; done; tty; exit 5'
+    code = running._provider.exec_in_container("default", "term", uid, "main", ["sh", "-c", script], io)
+    io.resize(None)
+    assert (code, b"/dev/pts" in io.out) == (5, True)
+    io.close()
+
+
+def test_the_log_of_the_attempt_before(running, tmp_path):
+    kube = kubectl(running.control_plane, tmp_path)
+    running.client.create(PODS, pod("again", container("echo attempt; exit 1")), "default")
+    eventually(lambda: statuses(running, "again").get("main", {}).get("restartCount", 0) >= 1, 60)
+    assert kube("logs", "again", "--previous") == "attempt\n"
 
 
 def test_three_containers_of_which_one_fails(running):
