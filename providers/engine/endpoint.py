@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from virtual_kubelet.errors import ConfigError
+from virtual_kubelet.providers.engine import tls_pipe
 
 __all__ = ["DOCKER_SOCKETS", "PODMAN_SOCKETS", "Endpoint", "TlsFiles", "discover", "parse"]
 
@@ -70,7 +71,7 @@ class Endpoint:
         return f"{'https' if self.tls else 'http'}://{name}:{self.port}"
 
     def connect(self, timeout: float) -> socket.socket:
-        """Return a connected socket, its TLS handshake done; raise `OSError`."""
+        """Return a connected socket of plain bytes, TLS or not behind it; raise `OSError`."""
         if self.path:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             sock.settimeout(timeout)
@@ -80,15 +81,10 @@ class Endpoint:
                 sock.close()
                 raise
             return sock
+        context = self.tls.context() if self.tls is not None else None
         sock = socket.create_connection((self.host, self.port), timeout)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.tls is None:
-            return sock
-        try:
-            return self.tls.context().wrap_socket(sock, server_hostname=self.host)
-        except BaseException:
-            sock.close()
-            raise
+        return sock if context is None else tls_pipe.open_tls(sock, context, self.host)
 
 
 def parse(text: str, tls: TlsFiles | None = None) -> Endpoint:

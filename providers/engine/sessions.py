@@ -162,8 +162,7 @@ def _copy_in(io: ExecIO, transport: Transport) -> None:
     try:
         while data := io.read_stdin():
             transport.send(data)
-        # A TLS session cannot be ended one way only with Python's ssl.
-        if not transport.secure and not io.closed:
+        if not io.closed:
             transport.finish()
     except OSError:
         return  # the command has ended

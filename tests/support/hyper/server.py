@@ -56,7 +56,7 @@ class Refusal(Exception):
 class FakeHyper:
     """`images` are there, `registry` has more (`private/...` for user `u` with password `p`)."""
 
-    def __init__(self, tls=None):
+    def __init__(self):
         self.images, self.registry = {"busybox:1"}, {"busybox:2", "private/app:1"}
         self.inspectable = True  # whether images can be looked at
         self.containers, self.execs, self.volumes = {}, {}, {}
@@ -64,12 +64,9 @@ class FakeHyper:
         self.verifier = Verifier()
         self.lock = threading.RLock()
         self.number = 0
-        self._tls = tls
 
     def __enter__(self):
         self._server = _Server(("127.0.0.1", 0), _Handler)
-        if self._tls:
-            self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
         self._server.hyper = self
         self.port = self._server.server_address[1]
         self._thread = spawn(self._server.serve_forever, 0.02, name="fake-hyper")

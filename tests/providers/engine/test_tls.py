@@ -1,0 +1,87 @@
+"""TLS to an engine: a direction may end while the other goes on."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import pytest
+from support.certificates import Authority
+
+from virtual_kubelet.providers.engine.endpoint import TlsFiles, parse
+from virtual_kubelet.runtime.threads import spawn
+
+
+@pytest.fixture
+def authority(tmp_path):
+    found = Authority()
+    (tmp_path / "ca.pem").write_bytes(found.pem)
+    return found
+
+
+@pytest.fixture
+def listener(authority, tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.server("127.0.0.1").write(tmp_path, "server"))
+    with socket.create_server(("127.0.0.1", 0)) as found, context.wrap_socket(found, server_side=True) as tls:
+        yield tls
+
+
+@pytest.fixture
+def endpoint(listener, tmp_path):
+    return parse(f"tcp://127.0.0.1:{listener.getsockname()[1]}", TlsFiles(ca=str(tmp_path / "ca.pem")))
+
+
+def serve(listener, function):
+    def run():
+        peer, _ = listener.accept()
+        with peer:
+            function(peer)
+
+    return spawn(run, name="engine")
+
+
+def until_the_end(sock):
+    return b"".join(iter(lambda: sock.recv(65536), b""))
+
+
+@pytest.mark.parametrize("size", [1, 3_000_000])
+def test_the_end_of_what_is_sent_leaves_the_other_direction(listener, endpoint, size):
+    thread = serve(listener, lambda peer: peer.sendall(until_the_end(peer)[::-1]))
+    with endpoint.connect(10) as sock:
+        sender = spawn(_send_all, sock, b"a" * size + b"z", name="sender")
+        assert until_the_end(sock) == b"z" + b"a" * size
+        sender.join(10)
+    thread.join(10)
+
+
+def _send_all(sock, data):
+    sock.sendall(data)
+    sock.shutdown(socket.SHUT_WR)
+
+
+def test_what_comes_with_the_handshake_is_not_lost(listener, endpoint):
+    thread = serve(listener, lambda peer: peer.sendall(b"first"))
+    with endpoint.connect(10) as sock:
+        assert until_the_end(sock) == b"first"
+    thread.join(10)
+
+
+def test_closing_ends_the_engines_side(listener, endpoint):
+    seen = []
+    thread = serve(listener, lambda peer: seen.append(until_the_end(peer)))
+    endpoint.connect(10).close()
+    thread.join(10)
+    assert seen == [b""]
+
+
+def test_whom_nobody_vouches_for_is_refused(listener, endpoint):
+    thread = spawn(_accept_failing, listener, name="engine")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        parse(f"tcp://127.0.0.1:{endpoint.port}", TlsFiles()).connect(10)
+    thread.join(10)
+
+
+def _accept_failing(listener):
+    with pytest.raises(OSError):
+        listener.accept()
