@@ -233,7 +233,8 @@ class EngineDriver:
         try:
             if signal == "TERM":
                 signal = self._inventory.known(container_id).stop_signal or signal
-            self._client.send("POST", f"/containers/{quoted(container_id)}/kill", query={"signal": signal})
+            name = signal if signal.isdigit() else f"SIG{signal.removeprefix('SIG')}"
+            self._client.send("POST", f"/containers/{quoted(container_id)}/kill", query={"signal": name})
         except (NotFound, Conflict):
             return  # it has ended
 

@@ -37,6 +37,8 @@ def open_stream(endpoint: Endpoint, prepared: requests.PreparedRequest, target: 
         if status != 101 and not 200 <= status < 300:
             problem = failures.failure(status, _body(sock, answer, rest), f"POST {target}")
             raise problem  # noqa: TRY301 - the socket is closed below, whatever is raised
+        if status != 101 and _is_measured(answer):
+            return _Measured(sock, connection, rest)
     except h11.RemoteProtocolError as error:
         sock.close()
         raise ProviderError(f"POST {target}: the engine's answer is not HTTP: {error}") from error
@@ -44,6 +46,30 @@ def open_stream(endpoint: Endpoint, prepared: requests.PreparedRequest, target: 
         sock.close()
         raise
     return Transport(sock, received=rest)
+
+
+class _Measured(Transport):
+    """A connection that was not handed over after all: what comes is one answer's body, and ends with it."""
+
+    def __init__(self, sock: socket.socket, connection: h11.Connection, rest: bytes) -> None:
+        super().__init__(sock)
+        self._http = connection  # the reader's own
+        if rest:
+            connection.receive_data(rest)
+
+    def recv(self, size: int = MAX_BODY, timeout: float | None = None) -> bytes:
+        """Return bytes of the body, b"" at its end."""
+        try:
+            while (event := self._http.next_event()) is h11.NEED_DATA:
+                self._http.receive_data(super().recv(size, timeout))
+        except h11.RemoteProtocolError:
+            return b""  # it broke off
+        return bytes(event.data) if isinstance(event, h11.Data) else b""
+
+
+def _is_measured(answer: h11.Response | h11.InformationalResponse) -> bool:
+    names = {bytes(name).lower() for name, _ in answer.headers}
+    return bool(names & {b"content-length", b"transfer-encoding"})
 
 
 def _request(endpoint: Endpoint, prepared: requests.PreparedRequest, target: str) -> bytes:

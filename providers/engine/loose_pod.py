@@ -80,7 +80,8 @@ class LoosePods:
         # Mounts came with API 1.25; Binds have always been there.
         mounts = body["HostConfig"].pop("Mounts")
         body["HostConfig"]["Binds"] = [_bind(mount) for mount in mounts]
-        for field in ("OomScoreAdj", "MemorySwap"):
+        # The service's own defaults: no restarts, which the runtime does, and nothing of a host's.
+        for field in ("OomScoreAdj", "MemorySwap", "RestartPolicy"):
             body["HostConfig"].pop(field, None)
         body.pop("Healthcheck", None)
         body["NetworkingConfig"] = {}

@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from virtual_kubelet.errors import Conflict, InvalidInput, NotFound
+from virtual_kubelet.errors import Conflict, InvalidInput, NotFound, NotSupported
 from virtual_kubelet.objects import JsonObject, Pod
 from virtual_kubelet.podruntime.driver import ContainerRequest, Mount
 from virtual_kubelet.podruntime.volumes import is_service_account, kind_of
@@ -95,7 +95,10 @@ class Storage:
                 self._client.send("DELETE", f"/volumes/{quoted(name)}")
 
     def _names(self, prefix: str) -> list[str]:
-        answer = self._client.json("GET", "/volumes") or {}
+        try:
+            answer = self._client.json("GET", "/volumes") or {}
+        except (NotFound, NotSupported):
+            return []  # it has no volumes, then
         names = [str(item["Name"]) for item in answer.get("Volumes") or ()]
         return [name for name in names if name.startswith(prefix)]
 

@@ -166,6 +166,29 @@ def test_a_refused_exec_says_why(engine, client):
         sessions.execute("x", ["sh"], FakeIO())
 
 
+@pytest.mark.parametrize("head", ["Content-Length: 10", "Transfer-Encoding: chunked"])
+def test_output_in_an_ordinary_answer_ends_with_it(engine, client, head):
+    """A connection that an engine keeps open after it is not waited for."""
+    frame = b"\x01\0\0\0\0\0\0\x02hi"
+
+    def start(_, handler):
+        body = (
+            frame
+            if head.startswith("Content")
+            else b"4\r\n%b\r\n6\r\n%b\r\n0\r\n\r\n" % (frame[:4], frame[4:])
+        )
+        handler.wfile.write(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode() + body)
+        engine.hold.wait(20)
+        return None, b""
+
+    engine.answers["POST", "/containers/x/exec"] = (201, {"Id": "e"})
+    engine.answers["POST", "/exec/e/start"] = start
+    engine.answers["GET", "/exec/e/json"] = (200, {"Running": False, "ExitCode": 3})
+    io = FakeIO()
+    assert Sessions(client, local=False, stop=StopSignal()).execute("x", ["hi"], io) == 3
+    assert bytes(io.out) == b"hi"
+
+
 def test_only_what_has_changed_is_looked_at_closely(engine, client):
     def item(number, state):
         labels = {
