@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from virtual_kubelet.errors import ConfigError
 from virtual_kubelet.objects import JsonObject
@@ -36,6 +37,7 @@ __all__ = ["HyperConfig", "load"]
 
 REGIONS = ("us-west-1", "eu-central-1")
 SERVICE = ".hyper.sh"
+HTTP, HTTPS = 80, 443
 CLOUD = f"tcp://*{SERVICE}:443"
 SIZES = {"cpu": "20", "memory": "100Gi", "pods": "20"}
 KEYS = (
@@ -187,8 +189,16 @@ def _address(region: str) -> str:
 
 
 def _endpoint(host: str, ca: str) -> Endpoint:
-    """Return the endpoint: TLS for the service's port, none for another address that does not ask for it."""
-    plain = host.startswith("http://") or (host.startswith("tcp://") and not host.endswith(":443") and not ca)
+    """Return the endpoint: TLS for the service and its port, none for another address that does not ask for it."""
+    parts = urlsplit(host)
+    if parts.netloc and parts.path.strip("/"):
+        raise ConfigError(f'"{host}" has a path; name scheme, host and port, and the version by APIVersion')
+    name, port = parts.hostname or "", _port(host)
+    if not port and parts.scheme != "unix" and name:
+        secure = parts.scheme == "https" or ca or name.endswith(SERVICE)
+        host = f"{host.rstrip('/')}:{HTTPS if secure else HTTP}"
+        port = _port(host)
+    plain = parts.scheme == "http" or (parts.scheme == "tcp" and port != HTTPS and not ca)
     endpoint = parse(host, None if plain else TlsFiles(ca=ca))
     region = endpoint.host.removesuffix(SERVICE)
     if endpoint.host.endswith(SERVICE) and region not in REGIONS:
@@ -202,6 +212,13 @@ def _version(text: str) -> str:
     if not re.fullmatch(r"v?\d+\.\d+", text):
         raise ConfigError(f'APIVersion "{text}" is not a version such as "1.23"')
     return text.removeprefix("v")
+
+
+def _port(host: str) -> int:
+    try:
+        return urlsplit(host).port or 0
+    except ValueError as error:
+        raise ConfigError(f'"{host}": {error}') from error
 
 
 def _check_os(name: str) -> None:
