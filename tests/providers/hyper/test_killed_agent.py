@@ -65,7 +65,7 @@ def agent(service, plane, tmp_path):
         "HYPER_SECRET_KEY": "SECRET",
         "HYPER_VOLUME_DRIVER": driver,
     }
-    found = AgentProcess(plane, tmp_path, "--provider", "hyper", environ=environ)
+    found = AgentProcess(plane, tmp_path, "--provider", "hyper", "--log-level", "debug", environ=environ)
     found.start()
     yield found
     found.kill()
