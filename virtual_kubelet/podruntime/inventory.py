@@ -28,6 +28,9 @@ class Inventory:
         self._after = after
         self._lock = threading.Lock()
         self._synced = False  # under the lock
+        self._retrying = (
+            False  # under the lock: whether the next try after a failed one is waiting for its time
+        )
 
     @property
     def synced(self) -> bool:
@@ -47,7 +50,7 @@ class Inventory:
         try:
             infos = self._driver.list_containers()
         except ProviderError:
-            self._after(RETRY, again)
+            self._retry(again)
             raise
         by_pod: dict[str, list[ContainerInfo]] = defaultdict(list)
         for info in infos:
@@ -61,6 +64,20 @@ class Inventory:
         for worker in self._store.table.all():
             worker.look()  # looks before this moment led to nothing
         self._remove_old(by_pod)
+
+    def _retry(self, again: Callable[[], None]) -> None:
+        """Try again soon: once, however many lists have failed meanwhile, or each would bring on two more."""
+        with self._lock:
+            if self._retrying:
+                return
+            self._retrying = True
+
+        def now() -> None:
+            with self._lock:
+                self._retrying = False
+            again()
+
+        self._after(RETRY, now)
 
     def _remove_old(self, by_pod: Mapping[str, list[ContainerInfo]]) -> None:
         """Remove ended containers that nobody can ask about any more: all but the newest two of each."""
