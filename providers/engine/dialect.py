@@ -14,7 +14,7 @@ __all__ = ["DOCKER", "PODMAN", "Engine", "label_filter", "negotiate"]
 DOCKER, PODMAN = "docker", "podman"
 NEWEST, OLDEST = (1, 47), (1, 23)  # of the API, that this client was written for
 
-_SERVER = re.compile(r"\w+/([\w.+~-]+)")
+_SERVER = re.compile(r"(?:Docker|Libpod)/([\w.+~-]+)")
 
 
 @dataclass(frozen=True)

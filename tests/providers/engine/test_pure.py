@@ -60,6 +60,7 @@ PODMAN = {"Api-Version": "1.41", "Libpod-Api-Version": "4.3.1", "Server": "Libpo
     [
         (PODMAN, "", "podman", "4.3.1", "1.41"),
         ({"Api-Version": "1.52", "Server": "Docker/29.1.0 (linux)"}, "", "docker", "29.1.0", "1.47"),
+        ({"Server": "BaseHTTP/0.6 Python/3.12"}, "1.23", "docker", "", "1.23"),
         ({"Api-Version": "1.52"}, "1.44", "docker", "", "1.44"),
         ({}, "1.23", "docker", "", "1.23"),
         ({}, "", "docker", "", "1.23"),
