@@ -8,7 +8,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from virtual_kubelet.errors import InvalidInput, NotFound, NotSupported, ProviderError, Unavailable
+from virtual_kubelet.errors import (
+    InvalidInput,
+    NotFound,
+    NotSupported,
+    ProviderError,
+    Unauthorized,
+    Unavailable,
+)
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.providers.engine.client import Client
 from virtual_kubelet.providers.engine.streams import Stream
@@ -81,7 +88,7 @@ class Watcher:
                 if reachable:
                     logger.warning("%s; trying again", error)
                 reachable = False
-                if not isinstance(error, Unavailable):
+                if not isinstance(error, (Unauthorized, Unavailable)):
                     self._on_connect()  # it answers, but tells nothing
                 self._client.forget_engine()
                 self._stop.wait(pause)

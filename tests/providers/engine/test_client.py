@@ -214,10 +214,13 @@ def test_only_what_has_changed_is_looked_at_closely(engine, client):
     assert inventory.look().containers == []
 
 
-def test_an_engine_without_events_is_looked_at_again_and_again(engine, client):
+@pytest.mark.parametrize("status", [404, 405, 400, 500])
+def test_an_engine_without_events_is_looked_at_again_and_again(engine, client, status):
+    engine.answers["GET", "/events"] = (status, {"message": "no events"})
     looks = threading.Semaphore(0)
     watcher = Watcher(client, dict, lambda *_: None, looks.release)
     watcher.start()
+    assert looks.acquire(timeout=10)
     assert looks.acquire(timeout=10)
     watcher.stop(Deadline(5))
 
