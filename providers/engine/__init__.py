@@ -1,6 +1,7 @@
 """Containers through the Docker Engine API: a client, and a driver of the pod runtime on it.
 
-endpoint, adapter, client, hijack, tls_pipe    the API over a unix socket, TCP, TLS; signed where a hook does that
+endpoint, adapter, tls_pipe           a unix socket, TCP, TLS
+client, hijack                        the API over these; signed where a hook does that
 failures, dialect                     what Docker, Podman and Hyper say differently
 references, registries, images        images and who may pull them
 body_*, resources, security, dns      a pod's containers as the API's JSON (pure)

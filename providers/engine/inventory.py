@@ -101,7 +101,8 @@ class Inventory:
 
     def inspect(self, container_id: str) -> Seen:
         """Look closely; raise `NotFound`."""
-        answer = self._client.json("GET", f"/containers/{quoted(container_id)}/json")
+        found = self._client.json("GET", f"/containers/{quoted(container_id)}/json")
+        answer = {"Id": container_id, **(found or {})}
         config = answer.get("Config") or {}
         seen = Seen(
             states.from_inspect(answer, own_address=self._own_addresses),

@@ -202,7 +202,7 @@ def test_only_what_has_changed_is_looked_at_closely(engine, client):
     for number, state in ((1, "running"), (2, "exited")):
         engine.answers["GET", f"/containers/c{number}/json"] = (
             200,
-            {"Id": f"c{number}", "State": {"Status": state}, "Config": {}},
+            {"State": {"Status": state}, "Config": None, "NetworkSettings": None},
         )
     inventory = Inventory(client)
     inventory.identify("n", "k")
