@@ -152,6 +152,26 @@ def test_a_port(service, node):
         thread.join(10)
 
 
+def test_probes_go_to_the_containers_own_address(service, node):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        probe = {"tcpSocket": {"port": port}, "periodSeconds": 1, "timeoutSeconds": 5}
+        pod = running(node, make_pod(part(readinessProbe=probe), part("exec sleep 1000", "other")))
+        eventually(lambda: all(item["ready"] for item in node.containers(pod).values()), 30)
+
+
+def test_init_containers_share_volumes_with_the_others(service, node):
+    mount = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    first = part("exit 0", "first", **mount)
+    pod = running(
+        node, make_pod(part(**mount), initContainers=[first], volumes=[{"name": "data", "emptyDir": {}}])
+    )
+    binds = {bind for item in service.containers.values() for bind in item.body["HostConfig"]["Binds"]}
+    assert len(service.containers) == 2
+    assert binds == {f"{name}:/data" for name in service.volumes}
+    assert node.state(pod, "first", "initContainerStatuses")["terminated"]["exitCode"] == 0
+
+
 def test_numbers(service, node):
     pod = running(node, make_pod(part()))
     eventually(lambda: node.provider.stats_summary()["pods"])
