@@ -30,14 +30,19 @@ class LoosePods:
         *,
         rules: Callable[[Pod], None],
         labels: Callable[[Pod, Container], Mapping[str, str]],
+        publish_all: bool = True,
     ) -> None:
-        """`rules` raise `InvalidInput` for what the service has not; `labels` are more of them, the service's own."""
+        """`rules` raise `InvalidInput` for what the service has not; `labels` are more of them, the service's own.
+
+        `publish_all`: ports without a hostPort are published at their own number, not left alone.
+        """
         self._images = images
         self._inventory = inventory
         self._storage = storage
         self._options = options
         self._rules = rules
         self._labels = labels
+        self._publish_all = publish_all
         self._context: PodContext | None = None  # written once, by `bind`
 
     def bind(self, context: PodContext) -> None:
@@ -76,7 +81,9 @@ class LoosePods:
         body = bodies.container_body(request, facts)
         body["Image"] = request.image  # the service knows images by name
         body["Labels"] = {**body["Labels"], **self._labels(pod, request.container)}
-        body["ExposedPorts"], body["HostConfig"]["PortBindings"] = _ports(request.container)
+        body["ExposedPorts"], body["HostConfig"]["PortBindings"] = _ports(
+            request.container, publish_all=self._publish_all
+        )
         # Mounts came with API 1.25; Binds have always been there.
         mounts = body["HostConfig"].pop("Mounts")
         body["HostConfig"]["Binds"] = [_bind(mount) for mount in mounts]
@@ -110,15 +117,19 @@ class LoosePods:
         raise problem
 
 
-def _ports(container: Container) -> tuple[JsonObject, JsonObject]:
-    """Return ExposedPorts and PortBindings: the service publishes each port, at the same number without a hostPort."""
+def _ports(container: Container, *, publish_all: bool) -> tuple[JsonObject, JsonObject]:
+    """Return ExposedPorts and PortBindings."""
     exposed: JsonObject = {}
     bindings: JsonObject = {}
     for port in container.get("ports") or ():
         name = f"{port['containerPort']}/{(port.get('protocol') or 'TCP').lower()}"
         exposed[name] = {}
-        number = str(port.get("hostPort") or port["containerPort"])
-        bindings.setdefault(name, []).append({"HostIp": port.get("hostIP") or "0.0.0.0", "HostPort": number})
+        number = port.get("hostPort") or (port["containerPort"] if publish_all else 0)
+        if not number:
+            continue
+        bindings.setdefault(name, []).append(
+            {"HostIp": port.get("hostIP") or "0.0.0.0", "HostPort": str(number)}
+        )
     return exposed, bindings
 
 

@@ -3,14 +3,14 @@
 The first: a TOML file, and HYPERSH_ACCESS_KEY, HYPERSH_SECRET_KEY, HYPERSH_REGION that beat it.
 The second: HYPER_HOST, HYPER_ACCESS_KEY with HYPER_SECRET_KEY, HYPER_DEFAULT_REGION, HYPER_INSTANCE_TYPE, and the
 config.json of the service's command line (it or its directory by --provider-config; HYPER_CONFIG, ~/.hyper), whose
-keys are used when the environment has none. For other endpoints: HYPER_API_VERSION, HYPER_VOLUME_DRIVER.
+keys are used when the environment has none. For other endpoints: HYPER_API_VERSION, HYPER_VOLUME_DRIVER, HYPER_PUBLISH_PORTS.
 
 Keys of the TOML file, whose case does not matter:
 
 Region = "us-west-1"         AccessKey, SecretKey = "..."     OperatingSystem = "Linux"
 CPU = "20"   Memory = "100Gi"   Pods = "20"                   Host = "tcp://127.0.0.1:8080"
 APIVersion = "1.23"          InstanceType = "s4"              VolumeDriver = "hyper" ("" for an engine's own)
-TLSCA = "ca.pem"             State = "/var/lib/..."
+TLSCA = "ca.pem"             State = "/var/lib/..."             PublishPorts = "all" ("hostPort": no others)
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CLOUD = f"tcp://*{SERVICE}:443"
 SIZES = {"cpu": "20", "memory": "100Gi", "pods": "20"}
 KEYS = (
     "region", "accesskey", "secretkey", "operatingsystem", "cpu", "memory", "pods", "host", "apiversion",
-    "instancetype", "volumedriver", "tlsca", "state",
+    "instancetype", "volumedriver", "publishports", "tlsca", "state",
 )  # fmt: skip
 
 
@@ -55,6 +55,7 @@ class HyperConfig:
     api_version: str
     instance_type: str
     volume_driver: str
+    publish_all: bool
     resources: Mapping[str, str]
     registries: tuple[JsonObject, ...]
     state: Path
@@ -87,6 +88,7 @@ def load(config: ProviderConfig) -> HyperConfig:
             environ.get("HYPER_INSTANCE_TYPE") or values.get("instancetype") or "s4"
         ),
         volume_driver=environ.get("HYPER_VOLUME_DRIVER", values.get("volumedriver", "hyper")),
+        publish_all=_publish_all(environ.get("HYPER_PUBLISH_PORTS") or values.get("publishports") or "all"),
         resources={name: _quantity(name, values.get(name, default)) for name, default in SIZES.items()},
         registries=registries,
         state=Path(state).absolute(),
@@ -230,6 +232,12 @@ def _instance_type(name: str) -> str:
     if name.lower() not in TYPES:
         raise ConfigError(f'instance type "{name}" is not known; there are {", ".join(TYPES)}')
     return name.lower()
+
+
+def _publish_all(text: str) -> bool:
+    if text not in {"all", "hostPort"}:
+        raise ConfigError(f'PublishPorts "{text}" is neither "all" nor "hostPort"')
+    return text == "all"
 
 
 def _quantity(name: str, value: str) -> str:

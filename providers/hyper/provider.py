@@ -61,5 +61,13 @@ def driver_of(settings: HyperConfig, clock: Clock = SYSTEM) -> EngineDriver:
             instances.LABEL: instances.instance_type(pod, container, settings.instance_type),
         }
 
-    shape = LoosePods(images, inventory, storage, options, rules=rules.check, labels=labels)
+    shape = LoosePods(
+        images,
+        inventory,
+        storage,
+        options,
+        rules=rules.check,
+        labels=labels,
+        publish_all=settings.publish_all,
+    )
     return EngineDriver(client, images, inventory, storage, machine, shape, options, clock=clock)

@@ -76,8 +76,11 @@ def test_the_environment_beats_the_file(tmp_path, environ, keys):
 
 
 def test_other_endpoints_need_no_file(tmp_path):
-    found = settings(tmp_path, {**BOTH, "HYPER_API_VERSION": "v1.40", "HYPER_VOLUME_DRIVER": ""})
-    assert (found.api_version, found.volume_driver) == ("1.40", "")
+    found = settings(
+        tmp_path,
+        {**BOTH, "HYPER_API_VERSION": "v1.40", "HYPER_VOLUME_DRIVER": "", "HYPER_PUBLISH_PORTS": "hostPort"},
+    )
+    assert (found.api_version, found.volume_driver, found.publish_all) == ("1.40", "", False)
 
 
 def test_numbers_without_quotes(tmp_path):
@@ -141,6 +144,7 @@ def test_the_directory_of_the_services_command_line(tmp_path):
         ({}, 'AccessKey="A"', "SecretKey is not"),
         ({}, 'AccessKey="A"\nSecretKey=12345', "SecretKey must be a string in quotes$"),
         (BOTH, 'Memory="-1Gi"', "less than nothing"),
+        (BOTH, 'PublishPorts="none"', 'neither "all" nor'),
         (BOTH, 'APIVersion="latest"', '"latest" is not a version'),
         ({**BOTH, "HYPER_HOST": "h:80"}, None, "is not the address"),
         ({**BOTH, "HYPER_HOST": "tcp://h:99999"}, None, "Port out of range"),

@@ -104,6 +104,7 @@ def test_looking_into_a_pod_with_kubectl(running, tmp_path):
     attached.communicate()
     summary = json.loads(kube("get", "--raw", "/api/v1/nodes/engine/proxy/stats/summary"))
     assert [item["podRef"]["name"] for item in summary["pods"]] == ["look"]
+    eventually(lambda: "look" in kube.run("top", "pod", "--no-headers").stdout, 30)
     forward = kube.start("port-forward", "pod/look", ":8080")
     try:
         port = int(re.search(r":(\d+) ->", forward.stdout.readline())[1])

@@ -152,6 +152,21 @@ def test_a_port(service, node):
         thread.join(10)
 
 
+@pytest.mark.parametrize(
+    ("publish", "bound"), [("all", {"80/tcp": "80", "81/udp": "8081"}), ("hostPort", {"81/udp": "8081"})]
+)
+def test_published_ports(service, environ, tmp_path, publish, bound):
+    ports = [{"containerPort": 80}, {"containerPort": 81, "hostPort": 8081, "protocol": "UDP"}]
+    with running_node(
+        create, tmp_path / "state", "", environ={**environ, "HYPER_PUBLISH_PORTS": publish}
+    ) as node:
+        running(node, make_pod(part(ports=ports)))
+        (made,) = service.containers.values()
+        bindings = made.body["HostConfig"]["PortBindings"]
+        assert {name: item["HostPort"] for name, (item,) in bindings.items()} == bound
+        assert made.body["ExposedPorts"] == {"80/tcp": {}, "81/udp": {}}
+
+
 def test_probes_go_to_the_containers_own_address(service, node):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
