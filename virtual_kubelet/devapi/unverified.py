@@ -27,9 +27,9 @@ class _Pool(urllib3.HTTPSConnectionPool):
 
 
 def unverified_pools(context: ssl.SSLContext) -> urllib3.PoolManager:
-    """Return pools for any host; `context` is one that verifies nothing."""
+    """Return pools for any host; `context` is one that verifies nothing, names neither."""
     pools = urllib3.PoolManager(
-        ssl_context=context, assert_hostname=False, cert_reqs="CERT_NONE", retries=False, maxsize=POOL_SIZE
-    )
+        ssl_context=context, cert_reqs="CERT_NONE", retries=False, maxsize=POOL_SIZE
+    )  # without assert_hostname, which old releases of urllib3 hand to plain connections too
     pools.pool_classes_by_scheme = {"http": urllib3.HTTPConnectionPool, "https": _Pool}
     return pools
