@@ -247,7 +247,7 @@ def test_the_python_client_writes_text(core):
 
 
 FORWARDING = """
-import sys
+import sys, time
 from kubernetes import client, config
 from kubernetes.stream import portforward
 config.load_kube_config(sys.argv[1])
@@ -258,6 +258,9 @@ sock = forward.socket(port)
 sock.setblocking(True)
 sock.sendall(b"hello")
 assert sock.recv(5) == b"hello"
+limit = time.monotonic() + 50
+while forward.error(1) is None and time.monotonic() < limit:
+    time.sleep(0.01)  # the two ports are two connections: which one answers first is open
 print(forward.error(port), forward.error(1))
 """
 

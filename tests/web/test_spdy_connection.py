@@ -9,6 +9,7 @@ from support.waiting import eventually
 from virtual_kubelet.runtime.threads import spawn
 from virtual_kubelet.web import duplex
 from virtual_kubelet.web.spdy_connection import SpdyConnection
+from virtual_kubelet.wire.spdy_events import DataReceived, PongReceived
 from virtual_kubelet.wire.spdy_frames import GoAway, Ping, Status
 from virtual_kubelet.wire.spdy_session import Role, SessionLimits
 
@@ -241,12 +242,13 @@ def test_pings_are_answered_while_a_writer_waits_for_the_client():
             writer = spawn(stream.write, b"x" * 500_000, name="writer")
             for _ in range(10):
                 other.duplex.send(other.session.ping)
-            events = []
-            while len(events) < 10 or writer.is_alive():
-                found = other.session.receive_data(far.recv(65536, 10))
-                events += [event for event in found if type(event).__name__ == "PongReceived"]
+            pongs, received = 0, 0
+            while pongs < 10 or received < 500_000:
+                for event in other.session.receive_data(far.recv(65536, 10)):
+                    pongs += isinstance(event, PongReceived)
+                    received += len(event.data) if isinstance(event, DataReceived) else 0
             writer.join(10)
-            assert len(events) == 10
+            assert (pongs, received) == (10, 500_000)
 
 
 def test_the_client_that_goes_while_nobody_takes_its_data_is_noticed():
