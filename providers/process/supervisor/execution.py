@@ -68,10 +68,13 @@ class Execution:
 
     def _fork(self, argv: list[str], streams: list[int], *, terminal: bool) -> None:
         record = self.container.record
+        env = self.container.env
         started = spawn.start(
             spawn.Plan(
                 argv=argv,
-                env=self.container.env,
+                env={"TERM": "xterm", **env}
+                if terminal
+                else env,  # as container runtimes name a client's terminal
                 cwd=record.cwd,
                 stdin=streams[0],
                 stdout=streams[1],

@@ -129,6 +129,7 @@ def test_a_terminal(node, pod):
         io.type(b"stty size; tty; echo $TERM\n")
         io.saw(b"43 132")
         io.saw(b"/dev/pts/")
+        io.saw(b"\nxterm")
         io.resize(TerminalSize(80, 24))
         eventually(lambda: io.type(b"stty size\n") or b"24 80" in io.out)
         io.type(b"exit 5\n")
