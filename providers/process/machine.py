@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from virtual_kubelet.objects import Condition
 from virtual_kubelet.podruntime.driver import ContainerUsage
 from virtual_kubelet.pure import times
 
-__all__ = ["Machine", "ProcessTimes"]
+__all__ = ["Machine", "ProcessTimes", "Rates"]
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -22,7 +22,7 @@ DISK_THRESHOLD = 0.10  # nodefs.available<10%
 THREADS_THRESHOLD = 0.95
 MAX_PODS = "110"
 SHORTEST = 0.1  # seconds of which an average says something
-WINDOW = 5.0  # seconds that averages go back at least, when somebody asks often
+WINDOW = 5.0  # seconds that averages go back at least, once there is a reading as old
 
 
 class Machine:
@@ -30,6 +30,8 @@ class Machine:
 
     def __init__(self, state: Path) -> None:
         self._state = state
+        self._rates = Rates()
+        self._cores()  # where the first average begins
 
     def capacity(self, configured: Mapping[str, str]) -> dict[str, str]:
         """Return the node's resources: what was configured, else the machine's."""
@@ -74,12 +76,16 @@ class Machine:
 
     def stats(self) -> dict[str, Any]:
         """Return the node's part of the summary."""
-        now = times.rfc3339(time.time())
+        now, (used, cores) = times.micro_time(time.time()), self._cores()
         memory, disk = meminfo(), self._disk()
         total, available = memory.get("MemTotal", 0), memory.get("MemAvailable", 0)
         return {
             "startTime": times.rfc3339(boot_time()),
-            "cpu": {"time": now, "usageCoreNanoSeconds": _cpu_nanoseconds()},
+            "cpu": {
+                "time": now,
+                "usageCoreNanoSeconds": used,
+                **({} if cores is None else {"usageNanoCores": int(cores)}),
+            },
             "memory": {
                 "time": now,
                 "availableBytes": available,
@@ -95,6 +101,10 @@ class Machine:
                 "inodes": disk.f_files,
             },
         }
+
+    def _cores(self) -> tuple[int, float | None]:
+        used = _cpu_nanoseconds()
+        return used, self._rates.take("", time.monotonic(), used)
 
 
 def _condition(kind: str, pressed: bool, yes: tuple[str, str], no: tuple[str, str]) -> Condition:  # noqa: FBT001 - reads well
@@ -137,8 +147,7 @@ class ProcessTimes:
     """What containers use: the sum over the processes below each container's first one, and of its session."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._last: dict[str, tuple[float, float]] = {}  # id -> monotonic time, CPU seconds; under the lock
+        self._rates = Rates()
 
     def usage(self, pids: Mapping[str, int]) -> list[ContainerUsage]:
         """Return the use of each container, by the pid of its first process."""
@@ -150,27 +159,39 @@ class ProcessTimes:
             if container_id is not None:
                 sums[container_id][0] += process.cpu
                 sums[container_id][1] += process.rss
-        with self._lock:
-            return self._averages(sums, set(pids))
-
-    def _averages(self, sums: Mapping[str, Sequence[float]], pids: Collection[str]) -> list[ContainerUsage]:
         now, moment = time.time(), time.monotonic()
-        found = [
-            ContainerUsage(container_id, now, cpu, int(rss), int(rss), self._rate(container_id, moment, cpu))
+        self._rates.keep(pids)
+        return [
+            ContainerUsage(
+                container_id, now, cpu, int(rss), int(rss), self._rates.take(container_id, moment, cpu)
+            )
             for container_id, (cpu, rss) in sums.items()
         ]
-        for item in found:
-            before = self._last.get(item.id)
-            if before is None or moment - before[0] >= WINDOW:
-                self._last[item.id] = (moment, item.cpu_seconds)
-        self._last = {key: value for key, value in self._last.items() if key in pids}
-        return found
 
-    def _rate(self, container_id: str, moment: float, cpu: float) -> float | None:
-        before = self._last.get(container_id)
-        if before is None or moment - before[0] < SHORTEST:
-            return None
-        return max(0.0, (cpu - before[1]) / (moment - before[0]))
+
+class Rates:
+    """What is used per second, on average over the last WINDOW or two. Any thread may ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # By key, under the lock: two readings (monotonic time, amount), of which the older is compared with.
+        self._readings: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {}
+
+    def take(self, key: str, moment: float, amount: float) -> float | None:
+        """Take a reading and return the rate since an earlier one; None where that is not known yet."""
+        reading = (moment, amount)
+        with self._lock:
+            older, newer = self._readings.get(key, (reading, reading))
+            if moment - newer[0] >= WINDOW:
+                older, newer = newer, reading
+            self._readings[key] = (older, newer)
+        elapsed = moment - older[0]
+        return None if elapsed < SHORTEST else max(0.0, (amount - older[1]) / elapsed)
+
+    def keep(self, keys: Collection[str]) -> None:
+        """Forget all others."""
+        with self._lock:
+            self._readings = {key: value for key, value in self._readings.items() if key in keys}
 
 
 class _Process:

@@ -143,7 +143,10 @@ def test_nodes_proxy(api, kubelet):
 
 def summary(api):
     uid = api.get(f"{PODS}/web").json["metadata"]["uid"]
-    used = {"cpu": {"time": "2026-01-02T03:04:05Z", "usageNanoCores": 5}, "memory": {"workingSetBytes": 2048}}
+    used = {
+        "cpu": {"time": "2026-01-02T03:04:05.678Z", "usageNanoCores": 5},
+        "memory": {"workingSetBytes": 2048},
+    }
     reference = {"namespace": "default", "name": "web", "uid": uid}
     stranger = {"podRef": {"namespace": "default", "name": "web", "uid": "of another"}, "containers": []}
     return {

@@ -296,12 +296,14 @@ def test_stats(node):
         found = next(item for item in summary["pods"] if item["podRef"]["uid"] == pod["metadata"]["uid"])
         return summary, found["containers"][0]
 
+    assert numbers()[1]["cpu"]["usageNanoCores"] >= 0, "known from the first look on"
     eventually(lambda: numbers()[1]["cpu"]["usageCoreNanoSeconds"] > 100_000_000)
     summary, item = numbers()
     assert item["name"] == "c"
     assert item["memory"]["workingSetBytes"] > 100_000
     eventually(lambda: numbers()[1]["cpu"].get("usageNanoCores", 0) > 50_000_000)
-    assert summary["node"]["cpu"]["usageCoreNanoSeconds"] > 0
+    node_cpu = summary["node"]["cpu"]
+    assert 0 < node_cpu["usageNanoCores"] <= node_cpu["usageCoreNanoSeconds"]
     assert summary["node"]["memory"]["availableBytes"] > 0
     node.delete(pod, 0)
 

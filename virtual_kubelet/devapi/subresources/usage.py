@@ -81,10 +81,9 @@ class Usage:
         if record.namespace:
             meta["namespace"] = record.namespace
         labels = record.body["metadata"].get("labels")
-        measured = (stats.get("cpu") or stats.get("memory") or {}).get("time")
         return {
             "metadata": {**meta, **({"labels": labels} if labels else {})},
-            "timestamp": measured or meta["creationTimestamp"],
+            "timestamp": _measured(stats) or meta["creationTimestamp"],
             "window": WINDOW,
         }
 
@@ -107,6 +106,14 @@ def _key(pod: JsonObject) -> tuple[str, str, str]:
 def _containers(pod: JsonObject) -> Iterator[JsonObject]:
     for container in pod.get("containers") or ():
         yield {"name": container.get("name", ""), "usage": _usage(container)}
+
+
+def _measured(stats: JsonObject) -> str:
+    """Return when that was, in whole seconds; "" where the kubelet does not say."""
+    try:
+        return times.rfc3339(times.parse((stats.get("cpu") or stats.get("memory") or {}).get("time", "")))
+    except ValueError:
+        return ""
 
 
 def _usage(stats: JsonObject) -> dict[str, str]:
