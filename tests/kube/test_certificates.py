@@ -132,6 +132,16 @@ def test_a_request_as_the_signer_wants_it(clock, tmp_path):
         assert life.shown() is None
 
 
+def test_nothing_is_requested_before_the_names_are_known(clock, tmp_path):
+    cluster = Cluster()
+    with Life(cluster, tmp_path, clock, names=()) as life:
+        life.wait(30)
+        assert cluster.created == []
+        life.names = {"node", "10.0.0.1"}
+        life.wait(5)
+        assert len(cluster.created) == 1
+
+
 def test_it_is_shown_once_it_is_issued(clock, tmp_path, authority, caplog):
     caplog.set_level("INFO")
     cluster = Cluster()

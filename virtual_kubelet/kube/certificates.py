@@ -69,7 +69,8 @@ class ServingCertificate:
                 system:node:NODE.
             node_name: whose certificate it is.
             directory: where it is kept; "": nowhere.
-            names: DNS names and IP addresses that it has to be for, asked about once a minute.
+            names: DNS names and IP addresses that it has to be for, asked about once a minute; none: they are
+                not known yet, and nothing is requested.
             clock: for times and waits.
             chance: from [0, 1).
         """
@@ -144,6 +145,8 @@ class ServingCertificate:
     def _step(self) -> float:
         """Do what is to be done now; return the seconds to the next look."""
         wanted = frozenset(self._names())
+        if not wanted:
+            return POLL.delay(1)
         if self._pending is not None and self._pending.names != wanted:
             self._forget("its names have changed")
         if self._pending is not None:

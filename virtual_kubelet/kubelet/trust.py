@@ -47,14 +47,22 @@ def _certificates(
         return FilePair(settings.tls_cert_file, settings.tls_private_key_file)
     directory = str(Path(settings.state_dir) / "pki") if settings.state_dir else ""
 
+    def known() -> set[str]:
+        return {item["address"] for item in addresses() if item.get("address")}
+
     def names() -> set[str]:
-        return {settings.node_name, *(item["address"] for item in addresses() if item.get("address"))}
+        return {settings.node_name, *known()}
 
     self_signed = SelfSigned(directory, names, clock=clock)
     if not settings.rotate_server_certificates:
         return self_signed
+    # The request waits for the node's addresses: without them it would be one more to approve.
     signed = ServingCertificate(
-        client, node_name=settings.node_name, directory=directory, names=names, clock=clock
+        client,
+        node_name=settings.node_name,
+        directory=directory,
+        names=lambda: names() if known() else set(),
+        clock=clock,
     )
     services.append(signed)
     return SignedOrElse(signed, self_signed)
