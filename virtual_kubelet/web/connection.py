@@ -161,9 +161,12 @@ class Connection:
         self._shared.poller.wait(self._transport, selectors.EVENT_READ, self._woken, self._rest())
 
     def _outdated(self) -> bool:
-        """Tell whether the client CAs have changed since this client was let in by them."""
+        """Tell whether the client CAs have changed since TLS asked this client for its certificate.
+
+        Whoever had none to show may have one now, and would be refused for as long as it keeps the connection.
+        """
         tls = self._shared.tls
-        return tls is not None and self._certificate is not None and tls.trust() != self._trust
+        return tls is not None and tls.trust() != self._trust
 
     def _woken(self, outcome: Outcome) -> None:
         if outcome is Outcome.STOPPED:
