@@ -9,6 +9,8 @@ import pytest
 import urllib3
 from support.devapi import Api, node, pod, register
 
+from virtual_kubelet.runtime.threads import Deadline
+
 PODS = "/api/v1/namespaces/default/pods"
 MAPS = "/api/v1/namespaces/default/configmaps"
 SECRETS = "/api/v1/namespaces/default/secrets"
@@ -84,6 +86,15 @@ def test_certificates_of_our_ca_name_a_user(plane, tmp_path):
 def test_the_kubelet_client_ca_is_another_one(plane):
     assert plane.kubelet_client_ca != plane.ca
     assert plane.kubelet_client_ca.startswith(b"-----BEGIN CERTIFICATE-----")
+
+
+def test_nodes_learn_by_whom_their_callers_certificates_are_signed(api, plane):
+    path = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
+    data = api.get(path).json["data"]
+    assert data["client-ca-file"].encode() == plane.ca + plane.kubelet_client_ca
+    plane.stop(Deadline(10))
+    plane.start()
+    assert api.get(path).json["data"] == data
 
 
 def test_kubeconfig_is_for_its_owner_alone(plane, tmp_path):

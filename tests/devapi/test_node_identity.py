@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ssl
+
 import pytest
+from cryptography import x509
 from support.devapi import Api, pod
 from support.waiting import eventually
 
@@ -14,28 +18,39 @@ from virtual_kubelet.settings import Settings
 PODS = "/api/v1/namespaces/default/pods"
 
 
-@pytest.fixture
-def agent(plane, tmp_path):
-    kubeconfig, ca = tmp_path / "kubeconfig", tmp_path / "ca.pem"
-    plane.write_kubeconfig(kubeconfig, plane.token("system:node:n1", ["system:nodes"]))
-    ca.write_bytes(plane.kubelet_client_ca)
-    settings = Settings(
+@contextlib.contextmanager
+def running_agent(directory, kubeconfig, **settings):
+    made = Settings(
         kubeconfig=str(kubeconfig),
         node_name="n1",
         node_ip="127.0.0.1",
         address="127.0.0.1",
         port=0,
-        client_ca_file=str(ca),
-        state_dir=str(tmp_path),
+        state_dir=str(directory),
+        **settings,
     )
-    provider = registry.load("mock")(ProviderConfig(node_name="n1", state_dir=str(tmp_path)))
-    agent = VirtualKubelet(settings, provider)
+    provider = registry.load("mock")(ProviderConfig(node_name="n1", state_dir=str(directory)))
+    agent = VirtualKubelet(made, provider)
     agent.start()
     try:
         agent.wait_ready(30)
         yield agent
     finally:
         agent.stop(10)
+
+
+@pytest.fixture
+def kubeconfig(plane, tmp_path):
+    plane.write_kubeconfig(tmp_path / "kubeconfig", plane.token("system:node:n1", ["system:nodes"]))
+    return tmp_path / "kubeconfig"
+
+
+@pytest.fixture
+def agent(plane, tmp_path, kubeconfig):
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(plane.kubelet_client_ca)
+    with running_agent(tmp_path, kubeconfig, client_ca_file=str(ca)) as agent:
+        yield agent
 
 
 def test_a_pod_runs_and_ends(plane, api, agent):
@@ -59,3 +74,31 @@ def test_two_nodes_do_not_see_each_other(plane, agent):
     assert other.get("/api/v1/nodes/n1").status == 403
     assert other.get("/api/v1/pods?fieldSelector=spec.nodeName%3Dn1").status == 403
     other.close()
+
+
+def shown(port):
+    """The certificate that the node's server shows."""
+    pem = ssl.get_server_certificate(("127.0.0.1", port)).encode()
+    return x509.load_pem_x509_certificate(pem)
+
+
+def test_a_serving_certificate_is_used_as_soon_as_it_is_approved(plane, api, tmp_path, kubeconfig):
+    requests = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+    with running_agent(tmp_path, kubeconfig, rotate_server_certificates=True):
+        port = api.get("/api/v1/nodes/n1").json["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
+        (request,) = eventually(lambda: api.get(requests).json["items"])
+        assert shown(port).issuer == shown(port).subject, "its own, meanwhile"
+        request["status"] = {"conditions": [{"type": "Approved", "status": "True", "reason": "Test"}]}
+        assert api.update(f"{requests}/{request['metadata']['name']}/approval", request).status == 200
+        authority = x509.load_pem_x509_certificate(plane.ca)
+        eventually(lambda: shown(port).issuer == authority.subject, timeout=60)
+        assert shown(port).subject.rfc4514_string() == "CN=system:node:n1,O=system:nodes"
+        assert len(api.get(requests).json["items"]) == 1, "asked for once"
+
+
+def test_callers_are_known_by_the_clusters_own_client_ca(plane, api, tmp_path):
+    plane.write_kubeconfig(tmp_path / "kubeconfig")  # an identity that may read kube-system
+    with running_agent(tmp_path, tmp_path / "kubeconfig"):
+        assert api.create(PODS, pod()).status == 201
+        eventually(lambda: api.get(f"{PODS}/web").json["status"]["phase"] == "Running", timeout=30)
+        eventually(lambda: b"started" in api.get(f"{PODS}/web/log").data, timeout=30)

@@ -26,26 +26,36 @@ def bootstrap(cluster: Cluster) -> None:
         create(cluster, cluster.kind(plural, rbac.GROUP), "", codec.copy(body), WRITER)
 
 
-def publish(cluster: Cluster, address: str, port: int) -> None:
-    """Say where the API server is, in the Service `kubernetes`, from which pods get variables.
+def publish(cluster: Cluster, address: str, port: int, client_cas: bytes) -> None:
+    """Say where the API server is, and by whom the certificates of callers are signed (PEM).
 
-    Its address is the real one, since nothing here routes to virtual addresses.
+    The Service `kubernetes`, from which pods get variables, has the real address, since nothing here routes to
+    virtual ones. The CAs, the one of this server's own calls to kubelets among them, are where nodes look for them.
     """
-    services = cluster.kind("services")
     spec: JsonObject = {
         "clusterIP": address,
         "clusterIPs": [address],
         "ports": [{"name": "https", "port": port, "protocol": "TCP", "targetPort": port}],
     }
-    if cluster.storage.get(services.stored, "default", "kubernetes") is None:
-        labels = {"component": "apiserver", "provider": "kubernetes"}
-        body = {"metadata": {"name": "kubernetes", "labels": labels}, "spec": spec}
-        create(cluster, services, "default", body, WRITER)
+    labels = {"component": "apiserver", "provider": "kubernetes"}
+    _put(cluster, "services", "default", {"name": "kubernetes", "labels": labels}, {"spec": spec})
+    data = {"client-ca-file": client_cas.decode()}
+    _put(cluster, "configmaps", "kube-system", {"name": "extension-apiserver-authentication"}, {"data": data})
+
+
+def _put(
+    cluster: Cluster, plural: str, namespace: str, metadata: JsonObject, content: dict[str, JsonObject]
+) -> None:
+    """Create an object, or give the one that is there this content."""
+    kind, name = cluster.kind(plural), metadata["name"]
+    if cluster.storage.get(kind.stored, namespace, name) is None:
+        create(cluster, kind, namespace, {"metadata": metadata, **content}, WRITER)
         return
 
-    def moved(old: Record) -> JsonObject:
-        service = old.copy()
-        service["spec"].update(spec)
-        return service
+    def renewed(old: Record) -> JsonObject:
+        body = old.copy()
+        for section, fields in content.items():
+            body[section] = {**body.get(section, {}), **fields}
+        return body
 
-    modify(cluster, services, "default", "kubernetes", moved, WRITER, rules=UpdateRules())
+    modify(cluster, kind, namespace, name, renewed, WRITER, rules=UpdateRules())

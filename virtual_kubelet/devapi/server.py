@@ -147,7 +147,7 @@ class ControlPlane:
         )
         self._server.start()
         self._port = self._server.port  # the next start listens on the same one
-        publish(self.cluster, self._address, self._port)
+        publish(self.cluster, self._address, self._port, self.ca + self.kubelet_client_ca)
         self.faults.resume()
         self._followers = [Follower(self.cluster, "devapi-controllers", self._controllers())]
         if self._schedule:
