@@ -104,9 +104,20 @@ def test_pieces_come_as_they_are_written_and_end_with_the_client(api, kubelet, w
     ("status", "expected", "message"),
     [
         (400, 400, "no such container"),
-        (404, 404, "the server could not find the requested resource (pods/log web)"),
+        (404, 404, "the server could not find the requested resource ( pods/log web)"),
+        (
+            418,
+            418,
+            "the server responded with the status code 418 but did not return more information ( pods/log web)",
+        ),
         (500, 500, "Internal error occurred: no such container"),
-        (503, 503, "the server is currently unable to handle the request (pods/log web)"),
+        (403, 403, "no such container ( pods/log web)"),
+        (
+            501,
+            501,
+            'an error on the server ("no such container") has prevented the request from succeeding ( pods/log web)',
+        ),
+        (503, 503, "the server is currently unable to handle the request ( pods/log web)"),
     ],
 )
 def test_refusals_of_the_kubelet(api, kubelet, web, status, expected, message):

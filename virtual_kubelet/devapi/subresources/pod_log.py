@@ -113,6 +113,26 @@ class KubeletReads:
         return Response(answer.status, Passage(answer), content_type)
 
 
+# What an API server makes of a kubelet's refusal (apimachinery/pkg/api/errors, NewGenericServerResponse): the reason,
+# and a text of its own; "": the kubelet's.
+REFUSALS = {
+    401: ("Unauthorized", "the server has asked for the client to provide credentials"),
+    403: ("Forbidden", ""),
+    404: ("NotFound", "the server could not find the requested resource"),
+    405: ("MethodNotAllowed", "the server does not allow this method on the requested resource"),
+    422: ("Invalid", "the server rejected our request due to an error in our request"),
+    429: (
+        "TooManyRequests",
+        "the server has received too many requests and has asked us to try again later",
+    ),
+    503: ("ServiceUnavailable", "the server is currently unable to handle the request"),
+    504: (
+        "Timeout",
+        "the server was unable to return a response in the time allotted, but may still be processing the request",
+    ),
+}
+
+
 class Passage:
     """A kubelet's answer as the body of ours; closing it from any thread ends both."""
 
@@ -167,25 +187,18 @@ def _refusal(answer: urllib3.BaseHTTPResponse, resource: str, name: str) -> ApiE
         return failures.bad_request(text)
     if answer.status == 500:
         return failures.internal(text)
-    messages = {
-        401: "the server has asked for the client to provide credentials",
-        403: text,
-        404: "the server could not find the requested resource",
-        503: "the server is currently unable to handle the request",
-    }
-    reasons = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 503: "ServiceUnavailable"}
-    message = messages.get(
+    reason, message = REFUSALS.get(
         answer.status,
-        f"the server responded with the status code {answer.status} but did not return more information",
+        ("InternalError", f'an error on the server ("{text}") has prevented the request from succeeding')
+        if answer.status > 500
+        else (
+            "",
+            f"the server responded with the status code {answer.status} but did not return more information",
+        ),
     )
-    details = {
-        "name": name,
-        "kind": resource,
-        "causes": [{"reason": "UnexpectedServerResponse", "message": text}],
-    }
     return ApiError(
-        f"{message} ({resource} {name})",
+        f"{message or text} ( {resource} {name})",  # the gap is where a verb would be
         status=answer.status,
-        reason=reasons.get(answer.status, ""),
-        details=details,
+        reason=reason,
+        details={"name": name, "kind": resource},
     )
