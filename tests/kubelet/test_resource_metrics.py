@@ -95,3 +95,13 @@ def test_what_is_not_measured_is_left_out():
 def test_labels_are_escaped():
     text = render({"pods": [{"podRef": {"name": 'a"b\\c\nd'}, "memory": {"workingSetBytes": 1}}]})
     assert 'pod="a\\"b\\\\c\\nd"} 1\n' in text
+
+
+def test_a_container_that_has_hardly_worked_has_not_worked_for_nothing():
+    """metrics-server drops a pod with a container whose CPU time is 0 (pkg/scraper/client/resource/decode.go)."""
+    quiet = measured(name="app")
+    quiet["cpu"]["usageCoreNanoSeconds"] = 0
+    text = render({"pods": [{"podRef": {"name": "web", "namespace": "default"}, "containers": [quiet]}]})
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    (sample,) = families["container_cpu_usage_seconds"].samples
+    assert 1 <= sample.value * 1e9 < 2

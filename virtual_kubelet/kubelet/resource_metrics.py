@@ -69,7 +69,9 @@ def _measured(families: Mapping[str, _Family], what: str, item: Mapping[str, Any
     cpu, memory, swap = (item.get(kind) or {} for kind in ("cpu", "memory", "swap"))
     if (nanoseconds := cpu.get("usageCoreNanoSeconds")) is not None:
         name = f"{what}_cpu_usage_seconds_total"
-        families[name].samples.append(_sample(labels, nanoseconds / NANO, cpu.get("time")))
+        # Never 0, which is below what a provider can measure of a quiet container: metrics-server takes it for a
+        # number that is missing, and drops the whole pod.
+        families[name].samples.append(_sample(labels, max(nanoseconds, 1) / NANO, cpu.get("time")))
     if (size := memory.get("workingSetBytes")) is not None:
         name = f"{what}_memory_working_set_bytes"
         families[name].samples.append(_sample(labels, size, memory.get("time")))
