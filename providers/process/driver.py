@@ -28,10 +28,11 @@ from virtual_kubelet.podruntime.driver import (
 from virtual_kubelet.provider import ExecIO, LogOptions, LogStream
 from virtual_kubelet.providers.process import layout, logs, rules, sessions
 from virtual_kubelet.providers.process.config import ProcessConfig
-from virtual_kubelet.providers.process.machine import Machine, ProcessTimes
+from virtual_kubelet.providers.process.machine import Machine
 from virtual_kubelet.providers.process.supervisor.processes import boot_id
 from virtual_kubelet.providers.process.supervisor.protocol import PROTOCOL, Message
 from virtual_kubelet.providers.process.supervisor_client import SupervisorClient
+from virtual_kubelet.providers.process.usage import ProcessTimes
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.threads import Deadline
 from virtual_kubelet.version import __version__

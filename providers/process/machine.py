@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from virtual_kubelet.objects import Condition
-from virtual_kubelet.podruntime.driver import ContainerUsage
+from virtual_kubelet.providers.process.usage import Rates
 from virtual_kubelet.pure import times
 
-__all__ = ["Machine", "ProcessTimes", "Rates"]
+__all__ = ["Machine"]
 
 TICKS = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
 MEMORY_THRESHOLD = 100 * 1024 * 1024  # the kubelet's memory.available<100Mi
 DISK_THRESHOLD = 0.10  # nodefs.available<10%
 THREADS_THRESHOLD = 0.95
 MAX_PODS = "110"
-SHORTEST = 0.1  # seconds of which an average says something
-WINDOW = 5.0  # seconds that averages go back at least, once there is a reading as old
 
 
 class Machine:
@@ -141,90 +137,3 @@ def _thread_share() -> float:
     running = Path("/proc/loadavg").read_text(encoding="ascii").split()[3]
     most = int(Path("/proc/sys/kernel/threads-max").read_text(encoding="ascii"))
     return int(running.partition("/")[2]) / most
-
-
-class ProcessTimes:
-    """What containers use: the sum over the processes below each container's first one, and of its session."""
-
-    def __init__(self) -> None:
-        self._rates = Rates()
-
-    def usage(self, pids: Mapping[str, int]) -> list[ContainerUsage]:
-        """Return the use of each container, by the pid of its first process."""
-        table = _processes()
-        owner = {pid: container_id for container_id, pid in pids.items()}
-        sums: dict[str, list[float]] = {container_id: [0.0, 0.0] for container_id in pids}
-        for pid, process in table.items():
-            container_id = _owner(pid, table, owner) or owner.get(process.session)
-            if container_id is not None:
-                sums[container_id][0] += process.cpu
-                sums[container_id][1] += process.rss
-        now, moment = time.time(), time.monotonic()
-        self._rates.keep(pids)
-        return [
-            ContainerUsage(
-                container_id, now, cpu, int(rss), int(rss), self._rates.take(container_id, moment, cpu)
-            )
-            for container_id, (cpu, rss) in sums.items()
-        ]
-
-
-class Rates:
-    """What is used per second, on average over the last WINDOW or two. Any thread may ask."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        # By key, under the lock: two readings (monotonic time, amount), of which the older is compared with.
-        self._readings: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {}
-
-    def take(self, key: str, moment: float, amount: float) -> float | None:
-        """Take a reading and return the rate since an earlier one; None where that is not known yet."""
-        reading = (moment, amount)
-        with self._lock:
-            older, newer = self._readings.get(key, (reading, reading))
-            if moment - newer[0] >= WINDOW:
-                older, newer = newer, reading
-            self._readings[key] = (older, newer)
-        elapsed = moment - older[0]
-        return None if elapsed < SHORTEST else max(0.0, (amount - older[1]) / elapsed)
-
-    def keep(self, keys: Collection[str]) -> None:
-        """Forget all others."""
-        with self._lock:
-            self._readings = {key: value for key, value in self._readings.items() if key in keys}
-
-
-class _Process:
-    __slots__ = ("cpu", "parent", "rss", "session")
-
-    def __init__(self, fields: list[str]) -> None:
-        self.parent = int(fields[1])
-        self.session = int(fields[3])
-        # Its own time and that of children which it has waited for; living ones are counted by themselves.
-        self.cpu = sum(int(field) for field in fields[11:15]) / TICKS
-        self.rss = int(fields[21]) * PAGE
-
-
-def _processes() -> dict[int, _Process]:
-    found = {}
-    for name in os.listdir("/proc"):  # noqa: PTH208 - names are what is wanted, a thousand times
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - the same
-                fields = file.read().rpartition(")")[2].split()
-        except OSError:
-            continue
-        found[int(name)] = _Process(fields)
-    return found
-
-
-def _owner(pid: int, table: Mapping[int, _Process], owner: Mapping[int, str]) -> str | None:
-    for _ in range(64):
-        if pid in owner:
-            return owner[pid]
-        process = table.get(pid)
-        if process is None or process.parent <= 1:
-            return None
-        pid = process.parent
-    return None
