@@ -312,9 +312,21 @@ def test_an_idle_session_is_closed():
         eventually(lambda: process.poll() is not None)
 
 
-def test_a_stopping_server_ends_sessions():
-    with kubelet() as node, node.remote("websocket", ALL, command=["sleep", "1004"]) as session:
+@pytest.mark.parametrize("kind", ["spdy", "websocket"])
+def test_a_stopping_server_ends_sessions_and_says_so(kind):
+    with kubelet() as node, node.remote(kind, ALL, command=["sleep", "1004"]) as session:
         process = eventually(lambda: node.provider.processes and node.provider.processes[-1])
         node.server.stop(Deadline(20))
         eventually(lambda: process.poll() is not None)
         eventually(lambda: session.connection.closed)
+        outcome = session.result()[2]
+        assert outcome.exit_code is None
+        assert "the agent of this node is stopping" in outcome.message
+
+
+def test_a_client_that_does_not_read_does_not_hold_a_stop_up():
+    with kubelet() as node, node.remote("spdy", OUT, command=["cat", "/dev/zero"]) as session:
+        session.stdout.read(1)
+        eventually(lambda: session.connection._budget.used > 1 << 20)  # and now nobody reads
+        node.server.stop(Deadline(20))
+        eventually(lambda: node.provider.processes[-1].poll() is not None)

@@ -57,16 +57,26 @@ def upgrade(
         label: names the threads, for example "exec default/web/nginx".
         doing: what is said of a failure, for example "executing command in container".
     """
+    begun: list[RemoteStreams] = []  # one, once the handshake is over
+
+    def serve(streams: RemoteStreams) -> None:
+        begun.append(streams)
+        _serve(streams, streaming, work, label, doing)
+
+    def stopping() -> None:
+        # A client that is cut off without a word takes it for success: kubectl over SPDY ends with 0.
+        for streams in begun:
+            streams.abandon(failure(f"error {doing}: the agent of this node is stopping", streams.version))
 
     def over_spdy(transport: Transport, protocol: str) -> None:
-        _serve(SpdyStreams(transport, protocol, asked, streaming), streaming, work, label, doing)
+        serve(SpdyStreams(transport, protocol, asked, streaming))
 
     def over_websocket(transport: Transport, protocol: str) -> None:
-        _serve(WebSocketStreams(transport, protocol, asked, streaming), streaming, work, label, doing)
+        serve(WebSocketStreams(transport, protocol, asked, streaming))
 
     if upgrades.wants_websocket(request):
-        return upgrades.websocket(request, CHANNEL_PROTOCOLS, over_websocket)
-    return upgrades.spdy(request, SPDY_VERSIONS, over_spdy)
+        return upgrades.websocket(request, CHANNEL_PROTOCOLS, over_websocket, stopping)
+    return upgrades.spdy(request, SPDY_VERSIONS, over_spdy, stopping)
 
 
 def _serve(streams: RemoteStreams, streaming: Streaming, work: Work, label: str, doing: str) -> None:

@@ -81,11 +81,18 @@ class SpdyStreams:
         stdin = self._streams.get(STDIN)
         if stdin is not None:
             stdin.discard()  # or unread input would keep the reader from seeing the client's end
-        order = (STDOUT, STDERR, ERROR, STDIN, RESIZE)
-        self._connection.finish(
-            (self._streams[name], status if name == ERROR else b"") for name in order if name in self._streams
-        )
+        self._connection.finish(self._last(status))
         self._connection.duplex.wait_ended(quiet)
+
+    def abandon(self, status: bytes) -> None:
+        """Send `status` as far as that goes without waiting: the connection is about to be closed. From any thread."""
+        if self._complete.is_set():
+            self._connection.finish_at_once(self._last(status))
+
+    def _last(self, status: bytes) -> list[tuple[SpdyStream, bytes]]:
+        order = (STDOUT, STDERR, ERROR, STDIN, RESIZE)
+        held = [(name, self._streams[name]) for name in order if name in self._streams]
+        return [(stream, status if name == ERROR else b"") for name, stream in held]
 
     def _on_stream(self, stream: SpdyStream) -> None:
         name = first_value(stream.headers, "streamtype")
@@ -163,6 +170,10 @@ class WebSocketStreams:
                 return
         self._connection.say_goodbye()
         self._connection.duplex.wait_ended(quiet)
+
+    def abandon(self, status: bytes) -> None:
+        """Send `status` as far as that goes without waiting: the connection is about to be closed. From any thread."""
+        self._connection.finish_at_once(CHANNELS[ERROR], status)
 
     def _channel(self, name: str) -> Channel:
         return self._connection.channel(CHANNELS[name])

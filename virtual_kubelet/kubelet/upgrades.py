@@ -26,6 +26,13 @@ ACCEPTED_HEADER = "X-Accepted-Stream-Protocol-Versions"
 Run = Callable[[Transport, str], None]
 """`run(transport, protocol)`: serves the connection after the 101."""
 
+Stopping = Callable[[], None]
+"""See `web.messages.Upgrade.stopping`."""
+
+
+def _nothing() -> None:
+    pass
+
 
 @dataclass(frozen=True)
 class Streaming:
@@ -54,7 +61,7 @@ def wants_websocket(request: Request) -> bool:
     )
 
 
-def spdy(request: Request, supported: Iterable[str], run: Run) -> Upgrade:
+def spdy(request: Request, supported: Iterable[str], run: Run, stopping: Stopping = _nothing) -> Upgrade:
     """Answer a SPDY handshake; `RequestError` 400 or 403 when there is no common protocol."""
     offered = request.headers.tokens(PROTOCOL_HEADER)
     if not offered:
@@ -63,10 +70,11 @@ def spdy(request: Request, supported: Iterable[str], run: Run) -> Upgrade:
     protocol = negotiate(offered, supported)
     if protocol is None:
         _refuse(offered, supported)
-    return Upgrade(SPDY, lambda transport: run(transport, protocol), ((PROTOCOL_HEADER, protocol),))
+    answer = ((PROTOCOL_HEADER, protocol),)
+    return Upgrade(SPDY, lambda transport: run(transport, protocol), answer, stopping=stopping)
 
 
-def websocket(request: Request, supported: Iterable[str], run: Run) -> Upgrade:
+def websocket(request: Request, supported: Iterable[str], run: Run, stopping: Stopping = _nothing) -> Upgrade:
     """Answer a WebSocket handshake; a client that offers no protocol is served the one called ""."""
     if request.method != "GET":
         raise RequestError(405, "a WebSocket begins with GET", headers=(("Allow", "GET"),))
@@ -85,7 +93,7 @@ def websocket(request: Request, supported: Iterable[str], run: Run) -> Upgrade:
     answer = [("Sec-WebSocket-Accept", token)]
     if protocol:
         answer.append(("Sec-WebSocket-Protocol", protocol))
-    return Upgrade("websocket", lambda transport: run(transport, protocol), answer)
+    return Upgrade("websocket", lambda transport: run(transport, protocol), answer, stopping=stopping)
 
 
 def _refuse(offered: Iterable[str], supported: Iterable[str]) -> NoReturn:

@@ -7,6 +7,7 @@ the server's places for streams, and its thread leaves the count of the workers.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import h11
 
@@ -32,6 +33,7 @@ class Delivery:
         self._member = member
         self._transport = transport
         self._exchange = exchange
+        self._farewell: Callable[[], None] = lambda: None  # set by the worker's thread
         self._body: object = None  # the pieces that are being sent; set and cleared by the worker's thread
         self.streamed = False
         """Whether it became a stream: then the thread no longer counts among the workers."""
@@ -56,6 +58,10 @@ class Delivery:
         )
         self._shared.accounting.done(request, seconds, stream=self.streamed)
         return self._exchange.reusable
+
+    def farewell(self) -> None:
+        """Let an upgraded connection's owner say that the server stops; from any thread, before it is closed."""
+        self._farewell()
 
     def cut(self) -> None:
         """Close the pieces that are being sent, from any thread; the transport is closed before."""
@@ -131,6 +137,7 @@ class Delivery:
             upgrade.refused()
             raise
         self._begin()
+        self._farewell = upgrade.stopping
         try:
             upgrade.run(self._transport)
         finally:

@@ -233,6 +233,14 @@ class Duplex(Generic[E]):
             except LocalProtocolError as error:
                 raise BrokenPipeError(str(error)) from error
 
+    def last_words(self, queue: Callable[[], object]) -> None:
+        """Call `queue` as `send` does and send what goes without waiting, before a `close`. From any thread."""
+        try:
+            self.post(queue)
+            self._outbox.hurry()
+        except OSError:
+            pass  # nobody listens, or not fast enough
+
     def look(self, question: Callable[[], bool]) -> bool:
         """Ask the core something under its lock."""
         with self._lock:

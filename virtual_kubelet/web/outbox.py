@@ -68,6 +68,10 @@ class Outbox:
         """Send what is queued, or leave it to the thread that is sending now as long as it is little."""
         return self._flush(timeout, wait=self._queue.pending > MAX_ANSWERS)
 
+    def hurry(self) -> bool:
+        """Send what is queued as far as that goes without waiting, for a peer or for another thread."""
+        return self._flush(0, wait=False)
+
     def _flush(self, timeout: float | None, *, wait: bool) -> bool:
         sent = False
         while self._sending.acquire(blocking=wait):

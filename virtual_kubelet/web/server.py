@@ -116,6 +116,7 @@ class Server:
         if listener is not None:
             listener.close()
         for connection in self._registry.begin_closing():
+            connection.farewell()
             connection.hang_up()
             self._shared.workers.submit(connection.close)
         # A tenth is kept for those whose sockets have to be shut down.

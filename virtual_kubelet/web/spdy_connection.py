@@ -200,19 +200,22 @@ class SpdyConnection:
 
     def finish(self, last: Iterable[tuple[SpdyStream, bytes]]) -> None:
         """Send each stream's last bytes and its end, and GOAWAY, at one go, as far as the peer still listens."""
-
-        def queue() -> None:
-            for stream, data in last:
-                try:
-                    self.session.send_data(stream.id, data, fin=True)
-                except LocalProtocolError:
-                    pass  # ended already, or reset by the peer
-            self.session.go_away()
-
         try:
-            self.duplex.send(queue)
+            self.duplex.send(partial(self._queue_end, last))
         except BrokenPipeError:
             pass  # it has gone
+
+    def finish_at_once(self, last: Iterable[tuple[SpdyStream, bytes]]) -> None:
+        """Do as `finish`, from any thread, without waiting: what the peer does not take now it never gets."""
+        self.duplex.last_words(partial(self._queue_end, last))
+
+    def _queue_end(self, last: Iterable[tuple[SpdyStream, bytes]]) -> None:
+        for stream, data in last:
+            try:
+                self.session.send_data(stream.id, data, fin=True)
+            except LocalProtocolError:
+                pass  # ended already, or reset by the peer
+        self.session.go_away()
 
     def open_stream(self, headers: Iterable[tuple[str, str]], *, timeout: float = 30) -> SpdyStream:
         """Open a stream and wait until the peer accepts it.

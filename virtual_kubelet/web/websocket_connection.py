@@ -136,6 +136,16 @@ class WebSocketConnection:
         except BrokenPipeError:
             pass
 
+    def finish_at_once(self, number: int, data: bytes) -> None:
+        """Send a channel's last bytes and the close, from any thread, as far as that goes without waiting."""
+
+        def queue() -> None:
+            if data:
+                self.session.send_data(number, data)
+            self.session.close()
+
+        self.duplex.last_words(queue)
+
     @property
     def closed(self) -> bool:
         """Whether the connection has ended."""
