@@ -103,7 +103,7 @@ def test_five_hundred_watches(descriptors):
 
 
 def test_five_hundred_idle_connections_cost_no_thread(descriptors):
-    limits = Limits(workers=8, linger=0.01)
+    limits = Limits(workers=8, linger=0.01, setup_time=100)  # the first one waits for five hundred handshakes
     with (
         serving(echo, tls=server_tls(), limits=limits, deadline=20) as server,
         contextlib.ExitStack() as stack,
