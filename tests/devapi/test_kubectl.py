@@ -95,9 +95,13 @@ def test_server_side_apply_knows_owners(k):
     assert set(managers.split()) >= {"bob", "kubectl"}
 
 
-def test_apply_turns_to_the_server_side(k):
-    k("apply", "-f", "-", stdin=MANIFEST)
-    assert k("apply", "--server-side", "-f", "-", stdin=MANIFEST) == "pod/hello serverside-applied\n"
+def test_apply_turns_to_the_server_side(k, running_pod):
+    done = k.run("apply", "--server-side", "-f", "-", stdin=MANIFEST)
+    assert (done.stdout, done.stderr) == ("pod/hello serverside-applied\n", ""), (
+        "a failed migration only warns"
+    )
+    tolerations = k("get", "pod", "hello", "-o", "jsonpath={.spec.tolerations[*].key}")
+    assert len(tolerations.split()) == 2, "those that the server added are not the manifest's to remove"
 
 
 def test_a_misspelt_field_is_found(k):

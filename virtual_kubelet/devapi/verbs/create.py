@@ -9,8 +9,11 @@ from virtual_kubelet.devapi.registry.kinds import Kind
 from virtual_kubelet.devapi.storage.record import Record
 from virtual_kubelet.devapi.verbs.options import WriteOptions
 from virtual_kubelet.objects import JsonObject
+from virtual_kubelet.pure import patches, times
 
 __all__ = ["create"]
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 GENERATE_TRIES = 8  # names drawn for generateName before the collision is reported
 
@@ -31,6 +34,8 @@ def create(cluster: Cluster, kind: Kind, namespace: str, body: JsonObject, optio
         meta["name"] = metadata.generate_name(meta["generateName"], cluster.random)
     metadata.fill_new(meta, cluster.clock.now(), cluster.random, generation=kind.strategy.has_generation)
     kind.strategy.default(body)
+    if LAST_APPLIED in (meta.get("annotations") or {}) and "managedFields" not in meta:
+        _own(cluster, kind, body, options)
     for admit in cluster.admission:
         admit(cluster, kind, body, options)
     kind.strategy.prepare_create(body)
@@ -49,6 +54,21 @@ def create(cluster: Cluster, kind: Kind, namespace: str, body: JsonObject, optio
         if generated:
             meta["name"] = metadata.generate_name(meta["generateName"], cluster.random)
     raise failures.already_exists(kind.resource, taken)
+
+
+def _own(cluster: Cluster, kind: Kind, body: JsonObject, options: WriteOptions) -> None:
+    """Take down who made the object, before admission adds what its maker did not wish.
+
+    Only for what `kubectl apply` makes: its change to server-side apply removes what that entry owns and the manifest
+    does not have, which must not be what the server added.
+    """
+    body["metadata"]["managedFields"] = patches.after_update(
+        None,
+        {"apiVersion": kind.api_version, **body},
+        patches.schema_of(kind.group, kind.kind) or patches.Schema(),
+        manager=options.field_manager or "unknown",
+        time=times.rfc3339(cluster.clock.now()),
+    )
 
 
 def _place(kind: Kind, namespace: str, meta: JsonObject) -> None:
