@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from virtual_kubelet.errors import ConfigError
 
-__all__ = ["DEFAULT_TAINT_KEY", "Settings", "TaintSetting"]
+__all__ = ["DEFAULT_TAINT_KEY", "Settings", "TaintSetting", "split_address"]
 
 DEFAULT_TAINT_KEY = "virtual-kubelet.io/provider"
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -81,6 +81,8 @@ class Settings:
             raise ConfigError("pod sync workers must be greater than 0; set --pod-sync-workers")
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"port {self.port} is not a port; use 0 to 65535")
+        if self.metrics_addr:
+            split_address(self.metrics_addr)
         if self.operating_system not in {"Linux", "Windows"}:
             raise ConfigError(
                 f'operating system "{self.operating_system}" is not supported; use Linux or Windows'
@@ -93,3 +95,12 @@ class Settings:
             raise ConfigError(
                 "a certificate needs its key: set both --tls-cert-file and --tls-private-key-file"
             )
+
+
+def split_address(value: str) -> tuple[str, int]:
+    """Return host and port of `HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `PORT`; without a host it is loopback."""
+    host, _, port = value.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f'--metrics-addr "{value}" is not HOST:PORT, for example 127.0.0.1:9090')
+    return host or "127.0.0.1", int(port)

@@ -43,16 +43,16 @@ def test_own_variable_beats_the_old_name(kubeconfig):
 
 
 @pytest.mark.parametrize(
-    ("variable", "field"),
+    ("variable", "field", "value"),
     [
-        ("APISERVER_CA_CERT_LOCATION", "client_ca_file"),
-        ("VKUBELET_POD_IP", "node_ip"),
-        ("VKUBELET_CLUSTER_DOMAIN", "cluster_domain"),
-        ("DEFAULT_NODE_NAME", "node_name"),
+        ("APISERVER_CA_CERT_LOCATION", "client_ca_file", "x"),
+        ("VKUBELET_POD_IP", "node_ip", "10.0.0.9"),
+        ("VKUBELET_CLUSTER_DOMAIN", "cluster_domain", "x"),
+        ("DEFAULT_NODE_NAME", "node_name", "x"),
     ],
 )
-def test_old_names_in_the_environment(variable, field, kubeconfig):
-    assert getattr(settings({}, {variable: "x"}, kubeconfig=kubeconfig), field) == "x"
+def test_old_names_in_the_environment(variable, field, value, kubeconfig):
+    assert getattr(settings({}, {variable: value}, kubeconfig=kubeconfig), field) == value
 
 
 @pytest.mark.parametrize("given", ["linux", "Linux", "LINUX"])
@@ -88,6 +88,12 @@ def test_taints(flags, environ, taints, kubeconfig):
         ({"full_resync_period": "soon"}, {}, "--full-resync-period"),
         ({"log_level": "loud"}, {}, "--log-level"),
         ({"nodename": "Not_A_Name"}, {}, "--nodename"),
+        ({"namespace": "Not_A_Name"}, {}, "--namespace"),
+        ({"node_ip": "x"}, {}, "--node-ip"),
+        ({}, {"VKUBELET_POD_IP": "x"}, "VKUBELET_POD_IP"),
+        ({"cluster_dns": "10.0.0.10,x"}, {}, "--cluster-dns"),
+        ({"node_labels": "a=b c"}, {}, "--node-labels"),
+        ({"metrics_addr": "nonsense"}, {}, "--metrics-addr"),
         ({"taint": ["a:Never"]}, {}, "--taint"),
         ({}, {"VKUBELET_TAINT_EFFECT": "Never"}, "VKUBELET_TAINT_EFFECT"),
         ({"tls_cert_file": "/x"}, {}, "--tls-private-key-file"),

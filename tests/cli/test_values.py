@@ -45,8 +45,14 @@ def test_booleans(text, value):
         (values.number, "much"),
         (values.number, "nan"),
         (values.number, "inf"),
-        (values.key_values, "a"),
-        (values.key_values, "=b"),
+        (values.labels, "a"),
+        (values.labels, "=b"),
+        (values.labels, "a=b c"),
+        (values.labels, {"a/b/c": ""}),
+        (values.ip_address, "x"),
+        (values.ip_address, "10.0.0.1/8"),
+        (values.ip_addresses, "10.0.0.1,x"),
+        (values.namespace, "Not_A_Name"),
         (values.text, 5),
         (values.taint, "=value"),
         (values.taint, "key:Sometimes"),
@@ -70,8 +76,8 @@ def test_taints(text, taint):
     assert values.taint(text) == taint
 
 
-def test_lists_and_labels():
-    assert values.texts("10.0.0.10, 10.0.0.11") == ("10.0.0.10", "10.0.0.11")
-    assert values.texts(["a", "b"]) == ("a", "b")
-    assert values.key_values("a=b,c=") == {"a": "b", "c": ""}
-    assert values.key_values({"a": 1}) == {"a": "1"}
+def test_addresses_and_labels():
+    assert values.ip_addresses("10.0.0.10, fd00::a") == ("10.0.0.10", "fd00::a")
+    assert values.ip_addresses(["10.0.0.10"]) == ("10.0.0.10",)
+    assert values.labels("x.io/a=b,c=") == {"x.io/a": "b", "c": ""}
+    assert values.labels({"a": 1}) == {"a": "1"}

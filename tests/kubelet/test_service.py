@@ -14,9 +14,9 @@ from support.waiting import eventually
 from support.web import ask, client_tls, connected, http_client, read_all, read_until
 
 from virtual_kubelet.errors import ApiForbidden, ApiUnavailable, ConfigError
-from virtual_kubelet.kubelet.service import KubeletServer, split_address
+from virtual_kubelet.kubelet.service import KubeletServer
 from virtual_kubelet.runtime.threads import Deadline
-from virtual_kubelet.settings import Settings
+from virtual_kubelet.settings import Settings, split_address
 
 DAY = dt.timedelta(days=1)
 TOKENS = {"good": {"username": "prometheus"}, "poor": {"username": "nobody"}, "lost": ApiUnavailable("away")}

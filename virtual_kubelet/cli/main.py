@@ -91,11 +91,16 @@ def _run(words: list[str]) -> int:
 def _accepting_retired(parser: Parser, words: list[str]) -> dict[str, object]:
     """Parse, letting those flags of the Go original pass that have no meaning here, with a word about each."""
     known, rest = parser.parse_known_args(words)
+    value_may_follow = False
     for word in rest:
-        flag = word.partition("=")[0]
-        if not (flag in options.RETIRED or flag.startswith(options.RETIRED_PREFIXES)):
+        flag, equals, _ = word.partition("=")
+        if flag in options.RETIRED or flag.startswith(options.RETIRED_PREFIXES):
+            print(f"virtual-kubelet: {flag} has no effect any more and is ignored", file=sys.stderr)
+            value_may_follow = not equals
+        elif value_may_follow and not word.startswith("-"):
+            value_may_follow = False
+        else:
             parser.error(f"unrecognized argument: {word}")
-        print(f"virtual-kubelet: {flag} has no effect any more and is ignored", file=sys.stderr)
     return vars(known)
 
 
@@ -128,7 +133,8 @@ def _providers(words: list[str]) -> int:
     parser.add_argument("name", nargs="?", help="look for this one")
     wanted = parser.parse_args(words).name
     if wanted and wanted not in registry.names():
-        print("no such provider", file=sys.stderr)
+        installed = ", ".join(registry.names())
+        print(f'virtual-kubelet: no such provider: "{wanted}"; installed are {installed}', file=sys.stderr)
         return 1
     print("\n".join([wanted] if wanted else registry.names()))
     return 0

@@ -61,7 +61,7 @@ OPTIONS: tuple[Option, ...] = (
         ("KUBECONFIG",),
         "FILE",
     ),
-    Option("namespace", values.text, CLUSTER, "serve only the pods of this namespace", "all"),
+    Option("namespace", values.namespace, CLUSTER, "serve only the pods of this namespace", "all"),
     Option("kube-api-qps", values.number, CLUSTER, "requests a second to the API server; 0: no limit", "50"),
     Option("kube-api-burst", values.integer, CLUSTER, "how many requests may exceed it for a moment", "100"),
     Option(
@@ -78,14 +78,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("os", values.text, NODE, "operating system of the node: Linux or Windows", "Linux"),
     Option(
         "node-ip",
-        values.text,
+        values.ip_address,
         NODE,
         "the node's internal address",
         "found by itself",
         ("VKUBELET_POD_IP",),
         "IP",
     ),
-    Option("node-labels", values.key_values, NODE, "more labels for the node", metavar="KEY=VALUE,..."),
+    Option("node-labels", values.labels, NODE, "more labels for the node", metavar="KEY=VALUE,..."),
     Option(
         "taint",
         values.taint,
@@ -100,7 +100,9 @@ OPTIONS: tuple[Option, ...] = (
         "not-ready-on-stop", values.boolean, NODE, "report the node not ready when the agent stops", "false"
     ),
     Option("cluster-domain", values.text, NODE, "DNS domain of the cluster", "cluster.local"),
-    Option("cluster-dns", values.texts, NODE, "addresses of the cluster's DNS servers", metavar="IP,..."),
+    Option(
+        "cluster-dns", values.ip_addresses, NODE, "addresses of the cluster's DNS servers", metavar="IP,..."
+    ),
     Option(
         "provider",
         values.text,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +59,6 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str], *, need_cluste
     wanted["taints"] = _taints(wanted, environ)
     wanted["node_name"] = _node_name(wanted.pop("nodename", Settings.node_name))
     wanted["operating_system"] = str(wanted.pop("os", Settings.operating_system)).capitalize()
-    if need_cluster:
-        wanted["kubeconfig"] = _kubeconfig(wanted.get("kubeconfig", ""), environ)
     wanted["state_dir"] = _state_dir(wanted.get("state_dir", ""), wanted["node_name"], environ)
     known = {item.name for item in fields(Settings)}
     assert set(wanted) <= known, set(wanted) - known
@@ -68,6 +66,8 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str], *, need_cluste
         settings = Settings(**wanted)
     except ConfigError as error:
         raise UsageError(str(error)) from error
+    if need_cluster:  # last: it is looked for outside, and a wrong flag is wrong anywhere
+        settings = replace(settings, kubeconfig=_kubeconfig(settings.kubeconfig, environ))
     return Invocation(settings, provider_config, **logging, shutdown_timeout=shutdown_timeout)
 
 

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 from typing import Any
 
 from virtual_kubelet.errors import ConfigError
+from virtual_kubelet.pure import names
 from virtual_kubelet.pure.taints import parse_taint
 from virtual_kubelet.settings import TaintSetting
 
-__all__ = ["boolean", "duration", "integer", "key_values", "number", "taint", "text", "texts"]
+__all__ = [
+    "boolean",
+    "duration",
+    "integer",
+    "ip_address",
+    "ip_addresses",
+    "labels",
+    "namespace",
+    "number",
+    "taint",
+    "text",
+]
 
 TRUE = {"1", "t", "true", "yes", "on"}
 FALSE = {"0", "f", "false", "no", "off", ""}
@@ -72,23 +85,47 @@ def _go_duration(word: str) -> float:
     return sum(float(amount) * UNITS[unit] for amount, unit in DURATION.findall(word))
 
 
-def texts(value: Any) -> tuple[str, ...]:
-    """Read a list: of a file, or comma-separated."""
-    items = value if isinstance(value, list) else str(value).split(",")
-    return tuple(str(item).strip() for item in items if str(item).strip())
+def ip_address(value: Any) -> str:
+    """Read an IPv4 or IPv6 address."""
+    try:
+        return str(ipaddress.ip_address(str(value).strip()))
+    except ValueError as error:
+        raise ConfigError(f'"{value}" is not an IP address, such as 10.0.0.9') from error
 
 
-def key_values(value: Any) -> dict[str, str]:
-    """Read `key=value,key2=value2`, or a table of a file."""
-    if isinstance(value, dict):
-        return {str(key): str(item) for key, item in value.items()}
-    result = {}
-    for pair in texts(value):
-        key, equals, item = pair.partition("=")
-        if not equals or not key:
-            raise ConfigError(f'"{pair}" is not a label; write KEY=VALUE')
-        result[key] = item
+def ip_addresses(value: Any) -> tuple[str, ...]:
+    """Read a list of IP addresses."""
+    return tuple(ip_address(item) for item in _items(value))
+
+
+def labels(value: Any) -> dict[str, str]:
+    """Read `key=value,key2=value2`, or a table of a file, as labels that the API server takes."""
+    pairs = value.items() if isinstance(value, dict) else map(_key_value, _items(value))
+    result = {str(key): str(item) for key, item in pairs}
+    for key, item in result.items():
+        if problems := [*names.label_key(key), *names.label_value(item)]:
+            raise ConfigError(f'"{key}={item}" is not a label: {problems[0]}')
     return result
+
+
+def _key_value(pair: str) -> tuple[str, str]:
+    key, equals, item = pair.partition("=")
+    if not equals or not key:
+        raise ConfigError(f'"{pair}" is not a label; write KEY=VALUE')
+    return key, item
+
+
+def _items(value: Any) -> list[str]:
+    """Return a list of a file, or what is between commas."""
+    items = value if isinstance(value, list) else str(value).split(",")
+    return [str(item).strip() for item in items if str(item).strip()]
+
+
+def namespace(value: Any) -> str:
+    """Read the name of a namespace."""
+    if problems := names.dns_label(text(value)):
+        raise ConfigError(f'"{value}" cannot be the name of a namespace: {problems[0]}')
+    return text(value)
 
 
 def taint(value: Any) -> TaintSetting:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 
-from virtual_kubelet.errors import ConfigError
 from virtual_kubelet.kube.client import Client
 from virtual_kubelet.kubelet import api
 from virtual_kubelet.kubelet.authentication import Authentication
@@ -21,10 +20,11 @@ from virtual_kubelet.kubelet.reviews import Reviews
 from virtual_kubelet.kubelet.trust import Addresses, establish
 from virtual_kubelet.runtime.services import Service, ServiceGroup
 from virtual_kubelet.runtime.threads import Deadline
+from virtual_kubelet.settings import split_address
 from virtual_kubelet.web.limits import DEFAULT, Limits
 from virtual_kubelet.web.server import Server
 
-__all__ = ["KubeletServer", "split_address"]
+__all__ = ["KubeletServer"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +48,6 @@ class KubeletServer:
             addresses: the Node's `status.addresses` as they are now: asked whenever the certificate's names
                 are looked at, from any thread, so it must not wait.
             limits: what clients are allowed.
-
-        Raises:
-            ConfigError: `metrics_addr` is no HOST:PORT.
         """
         settings = node.settings
         self._settings = settings
@@ -109,12 +106,3 @@ def _guard(node: api.Node, client: Client) -> Guard:
         else NodeAuthorization(reviews, settings.node_name, clock=node.clock)
     )
     return Guard(Authentication(reviews, anonymous=settings.anonymous_auth, clock=node.clock), authorization)
-
-
-def split_address(value: str) -> tuple[str, int]:
-    """Return host and port of `HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `PORT`; without a host it is loopback."""
-    host, _, port = value.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(f'--metrics-addr "{value}" is not HOST:PORT, for example 127.0.0.1:9090')
-    return host or "127.0.0.1", int(port)
