@@ -21,6 +21,7 @@ from urllib3.exceptions import InsecureRequestWarning
 
 from virtual_kubelet.errors import ConfigError
 from virtual_kubelet.kube.config import ApiAccess
+from virtual_kubelet.kube.response_head import PlainResponse
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.threads import StopSignal
 
@@ -71,6 +72,7 @@ _cancel = _Cancel()
 class _Wakeable(HTTPConnection):
     """A connection that a `StopSignal` can interrupt, and that its transport can find."""
 
+    response_class = PlainResponse
     live: weakref.WeakSet[HTTPConnection]
     _held: list[bytes] | None = None
 
