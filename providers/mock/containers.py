@@ -5,7 +5,7 @@ from __future__ import annotations
 from virtual_kubelet.objects import Container, ContainerState, ContainerStatus, JsonObject, Pod, PodStatus
 from virtual_kubelet.pure import times
 
-__all__ = ["deleted_status", "find", "first_lines", "pod_ip", "running_status", "summary"]
+__all__ = ["deleted_status", "find", "first_lines", "pod_ip", "pod_number", "running_status", "summary"]
 
 CPU_NANOCORES = 10_000_000  # each mock container "uses" ten millicores
 MEMORY_BYTES = 32 * 1024 * 1024
@@ -16,6 +16,12 @@ def pod_ip(number: int) -> str:
     """Return the address of the pod that is the `number`th of its node."""
     high, low = divmod(1 + number % (IP_SPACE - 2), 256)
     return f"10.88.{high}.{low}"
+
+
+def pod_number(ip: str) -> int:
+    """Return the number of the pod that has this address, of `pod_ip`."""
+    high, low = ip.split(".")[2:]
+    return int(high) * 256 + int(low) - 1
 
 
 def running_status(pod: Pod, ip: str, now: float) -> PodStatus:

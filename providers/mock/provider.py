@@ -270,7 +270,8 @@ class MockProvider:
     def _adopt(self, pod: Pod) -> None:
         metadata = pod["metadata"]
         self._pods[metadata["namespace"], metadata["name"]] = _Entry(metadata["uid"], codec.dumps(pod))
-        self._created += 1
+        # Beyond the highest address in use: the numbers of pods that are gone are not all in the journal.
+        self._created = max(self._created, containers.pod_number(pod["status"]["podIP"]) + 1)
 
     def _log(self, entry: _Entry, container: Container) -> MockLog:
         """Return the log of a container, made when it is first asked for: most never are."""

@@ -209,6 +209,37 @@ def test_a_missing_one_is_found_within_two_seconds(cluster, pods, make, clock):
     assert references.config_map("default", "m")
 
 
+def stuck(pod):
+    waiting = {"waiting": {"reason": "CreateContainerConfigError"}}
+    return {**pod, "status": {"phase": "Pending", "containerStatuses": [{"name": "main", "state": waiting}]}}
+
+
+@pytest.mark.parametrize("immutable", [False, True])
+def test_one_that_lacks_a_key_is_looked_for_each_second(cluster, pods, make, clock, immutable):
+    references, changed = make()
+    cluster.put("configmaps", "m", data={"other": "1"}, immutable=immutable)
+    pods.put(pod_with("p", config_map="m"))
+    references.config_map("default", "m")
+    pods.put(stuck(pod_with("p", config_map="m", version=10**6)))  # once the agent has found out
+    step(clock, 5)
+    assert cluster.reads("m") >= 4
+    cluster.put("configmaps", "m", data={"key": "1"})
+    step(clock, 1.5)
+    assert changed == ["default/p"]
+    assert references.config_map("default", "m")["data"] == {"key": "1"}
+
+
+def test_one_that_is_whole_is_not_looked_for_while_the_pod_starts(cluster, pods, make, clock):
+    references, _ = make()
+    cluster.put("configmaps", "m", data={"key": "1"})
+    pods.put(pod_with("slow", config_map="m"))
+    references.config_map("default", "m")
+    step(clock, 50)
+    assert cluster.reads("m") == 1
+    step(clock, 15)
+    assert cluster.reads("m") == 2
+
+
 @pytest.mark.parametrize(
     "pod",
     [

@@ -8,7 +8,8 @@ authorizer); so nothing is listed or watched across namespaces:
 - read again about once a minute while a running pod refers to it, by one thread, at most ten a second: with more than
   some six hundred of them the minute becomes longer;
 - immutable ones are read once;
-- missing ones are looked for each second while a pod waits to start, so that it starts soon after they appear;
+- missing ones, and those that lack a key, are looked for each second while a pod waits to start for them, so that it
+  starts soon after they appear;
 - forgotten when no pod refers to them any more.
 
 Services come by one watch, trimmed to what the environment needs.
@@ -44,6 +45,7 @@ PERIOD = 60.0  # seconds between two reads of what is there
 JITTER = 0.2
 MAX_AGE = 3 * PERIOD  # seconds after which it is read for whoever asks, should the thread be behind
 MISSING = 1.0  # seconds between two reads of what a pod waits for
+CONFIG_ERROR = "CreateContainerConfigError"  # why the container of a pod waits that lacks a reference
 AWAY = 10.0  # seconds to the next try while the API server is away
 TICK = 0.5
 PACE = 5  # reads a tick
@@ -218,11 +220,14 @@ class References:
     def _pause(self, key: str, value: Any, error: ApiError | None, pods: Iterable[Pod]) -> float:
         """Return the seconds to the next read, after one that gave `value` or `error`."""
         # Forbidden is what the node authorizer says for a moment after a pod was bound, too.
-        missing = value is None and (error is None or isinstance(error, ApiForbidden))
-        if missing and any(_waits_for(pod, key) for pod in pods):
-            return MISSING
+        told = error is None or isinstance(error, ApiForbidden)
+        if told and any(_waits_for(pod, key) for pod in pods):
+            return MISSING  # whether what is there will do for the pod is seen then
         if error is not None and error.retryable:
             return AWAY
+        return self._period()
+
+    def _period(self) -> float:
         return PERIOD * (1.0 + JITTER * (self._chance() - 0.5))
 
     # -- pods -----------------------------------------------------------------------------------------
@@ -266,19 +271,24 @@ class References:
                 entry = self._entries.get(key)
             if entry is None:
                 continue
-            if not self._users(key):
+            users = self._users(key)
+            if not users:
                 self._drop(key, entry)
-            elif self._is_done_for_now(entry, now) or read >= PACE:
+            elif self._is_done_for_now(entry, key, users, now) or read >= PACE:
                 continue
             else:
                 read += 1
                 self._read(entry, key, begun)
 
-    def _is_done_for_now(self, entry: _Entry, now: float) -> bool:
+    def _is_done_for_now(self, entry: _Entry, key: str, users: list[Pod], now: float) -> bool:
+        """Put off what is there, does for all who use it, and is not a minute old or never changes."""
+        stuck = any(_waits_for(pod, key) and _lacks_something(pod) for pod in users)
         with self._lock:
-            if not entry.immutable:
+            young = now - entry.read_at < PERIOD * (1.0 - JITTER / 2)
+            known = entry.value is not None and entry.error is None
+            if not known or stuck or not (young or entry.immutable):
                 return False
-            entry.due = now + PERIOD  # to see then whether it still has users
+            entry.due = self._period() + (now if entry.immutable else entry.read_at)
             return True
 
     def _drop(self, key: str, entry: _Entry) -> None:
@@ -329,6 +339,13 @@ def _waits_for(pod: Pod, key: str) -> bool:
         not found.optional and _key(found.kind, found.namespace, found.name) == key
         for found in references(pod)
     )
+
+
+def _lacks_something(pod: Pod) -> bool:
+    """Tell whether a container was held up by a reference: by the object, or by a key that it does not have."""
+    status = pod.get("status", {})
+    found = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return any(each.get("state", {}).get("waiting", {}).get("reason") == CONFIG_ERROR for each in found)
 
 
 def _differ(before: Any, after: Any) -> bool:

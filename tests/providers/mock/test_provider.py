@@ -120,6 +120,18 @@ def test_a_journal_outlives_the_provider(tmp_path):
     assert MockProvider(state_dir=str(tmp_path)).get_pods() == []
 
 
+def test_no_address_is_given_twice_after_a_restart(tmp_path):
+    first = MockProvider(state_dir=str(tmp_path))
+    for name in ("goes", "stays"):
+        first.create_pod(pod(name, name))
+    first.delete_pod(pod("goes", "goes"))
+    first.close(1)
+    second = MockProvider(state_dir=str(tmp_path))
+    second.create_pod(pod("new", "new"))
+    assert len({item["status"]["podIP"] for item in second.get_pods()}) == 2
+    second.close(1)
+
+
 def test_a_torn_line_of_the_journal_is_dropped(tmp_path):
     journal = Journal(str(tmp_path))
     assert journal.open() == []
