@@ -29,6 +29,7 @@ from virtual_kubelet.objects import Pod
 from virtual_kubelet.runtime.threads import Deadline, spawn
 
 CREATORS = 10  # threads of the load generator
+EVENTS = 50  # a second that an agent writes; it goes on when all pods run
 PATIENCE = 600  # seconds until a phase that does not end is given up
 
 
@@ -206,7 +207,7 @@ def measure(client: Client, namespace: str, agent: Agent, arguments: argparse.Na
             lambda name: client.create(PODS, pod(namespace, name, agent.node), namespace),
             names, observer.all_running, observer.running, agent,
         )  # fmt: skip
-        idle = at_rest(agent, arguments.idle) if arguments.idle else None
+        idle = at_rest(agent, arguments.idle, after=count / EVENTS) if arguments.idle else None
         down = phase(
             lambda name: client.delete(PODS, name, namespace), names, observer.all_gone, observer.gone, agent
         )
@@ -260,10 +261,10 @@ def phase(
     }
 
 
-def at_rest(agent: Agent, seconds: float) -> float:
-    """Return how much of a core the agent uses while nothing happens, in per cent."""
+def at_rest(agent: Agent, seconds: float, *, after: float) -> float:
+    """Return how much of a core the agent uses while nothing happens, in per cent, `after` its last events."""
     pause = threading.Event()
-    pause.wait(2)
+    pause.wait(2 + after)
     before = agent.cpu_seconds()
     pause.wait(seconds)
     return round(100 * (agent.cpu_seconds() - before) / seconds, 2)

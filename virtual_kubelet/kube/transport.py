@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 5.0
 _ONCE = urllib3.Retry(False, redirect=False)  # whether to try again is the client's to decide
+_UNINTERRUPTED = contextlib.nullcontext()
 LOOK_PERIOD = 10.0  # seconds between two looks at the certificate files
 
 
@@ -141,7 +142,7 @@ class Transport:
         Raises what urllib3 raises. When `cancel` is set, the wait for the answer ends with such an error.
         """
         pool = self._current_pool()
-        with _interruptible(cancel):
+        with _interruptible(cancel) if cancel is not None else _UNINTERRUPTED:
             return pool.urlopen(
                 method,
                 self._prefix + path,
@@ -215,10 +216,7 @@ class Transport:
 
 
 @contextlib.contextmanager
-def _interruptible(signal: StopSignal | None) -> Iterator[None]:
-    if signal is None:
-        yield
-        return
+def _interruptible(signal: StopSignal) -> Iterator[None]:
     _cancel.signal, _cancel.attached = signal, []
     try:
         yield
