@@ -190,6 +190,9 @@ class Renderer:
             if arguments[0] not in self._named:
                 raise ChartError(f"no template {arguments[0]}")
             return self.run(self._named[arguments[0]], arguments[1], {"$": arguments[1]})
+        if name == "tpl":
+            blocks, _ = parse(list(split(arguments[0])))
+            return self.run(blocks, arguments[1], {"$": arguments[1]})
         if name not in FUNCTIONS:
             raise ChartError(f"the function {name} is not known here")
         return FUNCTIONS[name](*arguments)
@@ -284,12 +287,16 @@ def refuse(message: str) -> Any:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "and": lambda *values: next((value for value in values if not value), values[-1]),
     "b64enc": lambda text: base64.b64encode(str(text).encode()).decode(),
+    "b64dec": lambda text: base64.b64decode(str(text)).decode(),
     "default": lambda otherwise, value=None: value or otherwise,
     "eq": lambda first, *others: first in others,
     "fail": refuse,
     "gt": lambda first, second: first > second,
+    "hasKey": lambda values, key: key in values,
+    "hasPrefix": lambda prefix, text: text.startswith(prefix),
     "indent": indented,
     "int": lambda value: int(value or 0),
+    "list": lambda *values: list(values),
     "ne": lambda first, second: first != second,
     "nindent": lambda count, text: "\n" + indented(count, text),
     "not": lambda value: not value,

@@ -2,96 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
-import json
+import base64
 import subprocess
 import sys
-from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
+from support.chart import (
+    CASES,
+    CHART,
+    DEFAULTS,
+    EVERYTHING,
+    FILE_0_1,
+    FILE_0_5,
+    FILE_ACI,
+    ORIGINAL,
+    ROOT,
+    SCHEMA,
+    agent,
+    objects,
+    settings,
+)
 
-from virtual_kubelet.cli import options
-from virtual_kubelet.cli.resolve import resolve
-
-ROOT = Path(__file__).parents[2]
-CHART = ROOT / "charts" / "virtual-kubelet"
-sys.path.insert(0, str(ROOT / "scripts" / "lib"))
-from helm_template import ChartError, merged, render  # noqa: E402 - a script's module, found by the line above
-
-SCHEMA = json.loads((CHART / "values.schema.json").read_text())
-DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
-
-ORIGINAL = {
-    "provider": "azure",
-    "env": {
-        "azureClientId": "client", "azureClientKey": "hush", "azureTenantId": "tenant", "aciRegion": "westus",
-        "azureSubscriptionId": "subscription", "aciResourceGroup": "group", "nodeName": "aci-conn",
-        "nodeOsType": "Linux", "nodeTaint": "azure.com/aci",
-    },
-}  # fmt: skip
-EVERYTHING = {
-    "replicas": 3,
-    "provider": "acme",
-    "providerConfig": 'a = "1"\nb = 2\n',
-    "providerEnv": {"TOKEN": "hush: #1"},
-    "existingProviderEnvSecret": "more",
-    "nodeLabels": {"zone": "a"},
-    "monitoredNamespace": "team",
-    "rotateServerCertificates": True,
-    "apiserverCert": "-----BEGIN\nabc\n-----END\n",
-    "apiserverKey": "-----BEGIN\nkey\n-----END\n",
-    "settings": {"kube-api-qps": 100, "not-ready-on-stop": True},
-    "imagePullSecrets": [{"name": "pull"}],
-    "serviceAccount": {"annotations": {"a/b": "c"}},
-    "tolerations": [{"operator": "Exists"}],
-    "affinity": {"podAntiAffinity": {}},
-    "podLabels": {"x": "y"},
-    "podAnnotations": {"x": "y"},
-    "priorityClassName": "high",
-    "persistence": {"enabled": True, "storageClass": "fast"},
-    "metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
-    "providers": {
-        "azure": {
-            "loganalytics": {"enabled": True, "workspaceId": "w", "workspaceKey": "hush"},
-            "vnet": {"enabled": True, "vnetResourceGroup": "g", "vnetName": "n", "subnetCidr": "10.0.0.0/24"},
-        }
-    },
-}
-CASES = {"defaults": {}, "original": ORIGINAL, "everything": EVERYTHING}
-
-
-def objects(values):
-    found = {}
-    for text in render(CHART, values, namespace="vk").values():
-        for document in yaml.safe_load_all(text):
-            if document:
-                key = (document["kind"], document["metadata"]["name"])
-                assert key not in found or document["metadata"].get("namespace") != "vk", key
-                found[key] = document
-    return found
-
-
-def agent(values):
-    """Return the pod's spec and its only container."""
-    made = objects(values)
-    (stateful,) = [item for (kind, _), item in made.items() if kind == "StatefulSet"]
-    spec = stateful["spec"]["template"]["spec"]
-    return stateful, spec["containers"][0]
-
-
-def settings(container):
-    """Return what the agent makes of the container's arguments and environment."""
-    parser = argparse.ArgumentParser(allow_abbrev=False)
-    options.add_to(parser)
-    fields = {"POD_NAME": "vk-0", "POD_IP": "10.0.0.9"}
-    environ = {"KUBECONFIG": "", "KUBERNETES_SERVICE_HOST": "", "HOME": "/nonexistent"}
-    for item in container["env"]:
-        value = item.get("value", fields.get(item["name"], ""))
-        environ[item["name"]] = value.replace("$(POD_NAME)", "vk-0").replace("$(POD_IP)", "10.0.0.9")
-    words = [word.replace("$(POD_IP)", "10.0.0.9") for word in container["args"]]
-    return resolve(vars(parser.parse_args(words)), environ, need_cluster=False).settings
+from helm_template import ChartError, merged  # isort: skip - support.chart says where it is
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -141,6 +75,7 @@ def test_the_agent_takes_what_the_chart_gives_it(name):
     assert made.node_ip == "10.0.0.9"
     assert made.metrics_addr == "10.0.0.9:10255"
     assert made.node_name == ("aci-conn" if name == "original" else "vk-0")
+    assert made.provider == {"defaults": "mock", "everything": "acme", "file 0.1": "mock"}.get(name, "azure")
 
 
 def test_values_of_the_original_chart():
@@ -152,6 +87,24 @@ def test_values_of_the_original_chart():
     assert settings(container).taints[0].key == "azure.com/aci"
     assert made["Secret", "aci-conn-env"]["stringData"] == {"AZURE_CLIENT_SECRET": "hush"}
     assert "hush" not in yaml.safe_dump(container)
+
+
+def test_whole_files_of_the_original_charts_mean_what_they_meant():
+    assert not [kind for kind, _ in objects(FILE_0_1) if kind in {"ServiceAccount", "ClusterRole"}]
+    stateful, container = agent(FILE_0_1)
+    assert stateful["spec"]["template"]["spec"]["serviceAccountName"] == "default"
+    assert settings(agent(FILE_0_5)[1]).taints[0].value == "azure"
+    _, container = agent(FILE_ACI)
+    assert container["image"] == "registry.example/ours/agent:1"
+    assert {"name": "ENABLE_REAL_TIME_METRICS", "value": "true"} in container["env"]
+
+
+def test_a_certificate_may_be_base64_as_for_the_original_chart():
+    pem = "-----BEGIN\nabc\n-----END\n"
+    encoded = base64.encodebytes(pem.encode()).decode()
+    made = objects({"env": {"apiserverCert": encoded, "apiserverKey": encoded}})
+    assert made["Secret", "virtual-kubelet"]["stringData"] == {"cert.pem": pem, "key.pem": pem}
+    assert objects({"apiserverCert": pem, "apiserverKey": pem}).keys() == made.keys()
 
 
 def test_replicas_are_nodes_of_their_own():

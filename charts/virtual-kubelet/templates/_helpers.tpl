@@ -2,9 +2,52 @@
 {{- default .Values.nodeName .Values.env.nodeName | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
+{{- define "vk.provider" -}}
+{{- $azure := .Values.providers.azure -}}
+{{- $old := .Values.env -}}
+{{- if .Values.provider -}}
+{{ .Values.provider }}
+{{- else if or $old.azureClientId $old.azureSubscriptionId $old.aciResourceGroup $azure.clientId $azure.managedIdentityID $azure.subscriptionId $azure.aciResourceGroup -}}
+azure
+{{- else -}}
+mock
+{{- end -}}
+{{- end -}}
+
+{{- define "vk.image" -}}
+{{ .Values.image.repository }}{{ with .Values.image.name }}/{{ . }}{{ end }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- end -}}
+
+{{- define "vk.createRbac" -}}
+{{- if and .Values.rbac.create (ne (toString .Values.rbac.install) "false") -}}
+yes
+{{- end -}}
+{{- end -}}
+
+{{- define "vk.cert" -}}
+{{- with default .Values.apiserverCert .Values.env.apiserverCert -}}
+{{ include "vk.pem" . }}
+{{- end -}}
+{{- end -}}
+
+{{- define "vk.key" -}}
+{{ include "vk.pem" (required "apiserverCert needs apiserverKey" (default .Values.apiserverKey .Values.env.apiserverKey)) }}
+{{- end -}}
+
+{{- /* The original chart wanted base64. */ -}}
+{{- define "vk.pem" -}}
+{{- if hasPrefix "-----BEGIN" . -}}
+{{ . }}
+{{- else -}}
+{{ b64dec . }}
+{{- end -}}
+{{- end -}}
+
 {{- define "vk.serviceAccount" -}}
 {{- if .Values.serviceAccount.name -}}
 {{ .Values.serviceAccount.name }}
+{{- else if .Values.rbac.serviceAccountName -}}
+{{ .Values.rbac.serviceAccountName }}
 {{- else if .Values.serviceAccount.create -}}
 {{ include "vk.name" . }}
 {{- else -}}
@@ -62,6 +105,10 @@ LOG_ANALYTICS_KEY: {{ required "providers.azure.loganalytics.workspaceKey is req
 {{- with $azure.managedIdentityID }}
 - name: VIRTUALNODE_USER_IDENTITY_CLIENTID
   value: {{ . | quote }}
+{{- end }}
+{{- if $azure.enableRealTimeMetrics }}
+- name: ENABLE_REAL_TIME_METRICS
+  value: "true"
 {{- end }}
 {{- if $azure.vnet.enabled }}
 {{- with $azure.vnet.vnetSubscriptionID }}
