@@ -4,7 +4,9 @@ FROM ${BASE} AS build
 COPY . /source
 RUN python -m venv /opt/virtual-kubelet \
     && /opt/virtual-kubelet/bin/pip install --no-cache-dir --disable-pip-version-check "/source[azure,fast]" "kubernetes<36" \
-    && /opt/virtual-kubelet/bin/pip uninstall --yes --quiet pip
+    && /opt/virtual-kubelet/bin/pip uninstall --yes --quiet pip \
+    # Where providers of your own are put; after everything of ours on the path.
+    && echo /usr/local/lib/virtual-kubelet > "$(echo /opt/virtual-kubelet/lib/python3.*/site-packages)/providers.pth"
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="virtual-kubelet" \

@@ -9,7 +9,7 @@ import sys
 import pytest
 import yaml
 from cryptography import x509
-from support.devapi import Api, control_plane
+from support.devapi import BOOTSTRAPPERS, allow_bootstrap, control_plane
 from support.waiting import eventually
 
 from virtual_kubelet.agent import VirtualKubelet
@@ -20,9 +20,6 @@ from virtual_kubelet.providers.mock.provider import create as mock
 from virtual_kubelet.runtime.clock import SteppedClock
 from virtual_kubelet.runtime.threads import Deadline
 from virtual_kubelet.settings import Settings
-
-RBAC = "/apis/rbac.authorization.k8s.io/v1"
-BOOTSTRAPPERS = "system:bootstrappers"
 
 
 def command(*words):
@@ -41,30 +38,6 @@ def plane(request):
     with control_plane(approve_certificates=request.param) as plane:
         allow_bootstrap(plane)
         yield plane
-
-
-def allow_bootstrap(plane):
-    """Do what kubeadm does for new nodes."""
-    api = Api(plane)
-    rule = {
-        "apiGroups": ["certificates.k8s.io"],
-        "resources": ["certificatesigningrequests"],
-        "verbs": ["create", "get"],
-    }
-    api.create(f"{RBAC}/clusterroles", {"metadata": {"name": "system:node-bootstrapper"}, "rules": [rule]})
-    api.create(
-        f"{RBAC}/clusterrolebindings",
-        {
-            "metadata": {"name": "bootstrappers"},
-            "roleRef": {
-                "apiGroup": "rbac.authorization.k8s.io",
-                "kind": "ClusterRole",
-                "name": "system:node-bootstrapper",
-            },
-            "subjects": [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": BOOTSTRAPPERS}],
-        },
-    )
-    api.close()
 
 
 def bootstrap(plane, tmp_path, *more, token=None):

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 
 import pytest
 import yaml
-from support.chart import CASES, CHART, FILE_ACI, ROOT, objects
-
-HELM = os.environ.get("HELM") or shutil.which("helm") or str(ROOT / ".cache" / "helm" / "helm")
+from support.chart import CASES, CHART, FILE_ACI, HELM, objects
 
 pytestmark = [
     pytest.mark.live,

@@ -2,111 +2,101 @@
 
 from __future__ import annotations
 
-import logging
+import argparse
 import re
-import signal
 import sys
-import threading
-import urllib.error
-import urllib.request
-from pathlib import Path
-from wsgiref import simple_server
 
 import pytest
+from support import documents
 from support.devapi import control_plane
-from support.provider import PushingProvider, ScriptedProvider
-from support.waiting import eventually
+from support.documents import ROOT
+from support.provider import ScriptedProvider
 
+from virtual_kubelet.cli import bootstrap, dev
 from virtual_kubelet.cli.main import COMMANDS
 from virtual_kubelet.cli.options import OPTIONS
-from virtual_kubelet.runtime.threads import spawn
+from virtual_kubelet.providers import registry
+from virtual_kubelet.settings import Settings
 
-ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts" / "lib"))
-import metrics_table  # noqa: E402 - a script's module, found by the line above
+import metrics_table
 
-NAMES = (
-    "install-vm", "install-cluster", "troubleshooting", "security", "metrics", "embedding", "authors", "comparison",
-)  # fmt: skip
+# Of kubectl, helm, systemctl, pip, docker, az, metrics-server, and of our own scripts.
 OTHERS = {
-    "--tail", "--ignore-daemonsets", "--target", "--set", "--namespace", "--create-namespace", "--values", "--now",
-    "--kubelet-insecure-tls", "--from", "--server", "--token-file", "--certificate-authority", "--force",
+    "--tail", "--ignore-daemonsets", "--previous", "--image", "--port", "--overrides", "--container", "--target",
+    "--set", "--namespace", "--create-namespace", "--values", "--reuse-values", "--now", "--upgrade", "--build-arg",
+    "--kubelet-insecure-tls", "--kubelet-certificate-authority", "--from", "--name", "--location", "--role", "--scopes", "--query", "--output", "--sdk-auth",
+    "--pods", "--once", "--dir", "--foreground", "--version", "--help",
 }  # fmt: skip
 
 
-def text(name):
-    return (ROOT / "docs" / f"{name}.md").read_text()
+def flags_of_ours():
+    """Return the flags of every command of ours."""
+    parser = argparse.ArgumentParser()
+    for module in (bootstrap, dev):
+        module.add_arguments(
+            parser := argparse.ArgumentParser(parents=[parser], add_help=False, conflict_handler="resolve")
+        )
+    return {flag for action in parser._actions for flag in action.option_strings} | {
+        f"--{each.flag}" for each in OPTIONS
+    }
 
 
-def code(name):
-    """Return what the blocks that are marked to be run define."""
-    blocks = re.findall(r"<!-- run -->\n```python\n(.*?)```", text(name), re.DOTALL)
-    assert blocks
-    scope = {}
-    for block in blocks:
-        exec(compile(block, f"docs/{name}.md", "exec"), scope)
-    return scope
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_flags_and_links_exist(name):
-    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text(name)))
-    assert flags - {f"--{option.flag}" for option in OPTIONS} - OTHERS == set()
-    for link in re.findall(r"\]\(([^)#:]+)\)", text(name)):
-        assert (ROOT / "docs" / link).exists(), link
-    for command in re.findall(r"^(?:sudo )?virtual-kubelet ([a-z]+)", text(name), re.MULTILINE):
+@pytest.mark.parametrize("name", documents.all_of_them())
+def test_flags_links_and_paths_exist(name):
+    text = documents.read(name)
+    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+    assert flags - flags_of_ours() - OTHERS == set()
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / name).parent.joinpath(link).exists(), link
+    for command in re.findall(r"^(?:sudo )?virtual-kubelet ([a-z]+)", text, re.MULTILINE):
         assert command in COMMANDS
-    for path in re.findall(r"`\.?/?((?:deploy|scripts|charts|examples)/[\w./-]+)`", text(name)):
+    for path in re.findall(r"`\.?/?((?:deploy|scripts|charts|examples)/[\w./-]+)`", text):
         assert (ROOT / path).exists(), path
 
 
+@pytest.mark.parametrize("name", sorted(registry.OURS))
+def test_every_provider_has_its_page(name):
+    assert f"`{name}`" in documents.read("README.md")
+    assert any(
+        f"--provider {name}" in documents.read(page)
+        for page in documents.all_of_them()
+        if "providers/" in page
+    )
+
+
 def test_every_metric_is_described():
-    table = [line for line in text("metrics").splitlines() if line.startswith("| `") and " | " in line]
+    table = [
+        line
+        for line in documents.read("docs/metrics.md").splitlines()
+        if line.startswith("| `") and " | " in line
+    ]
     assert set(metrics_table.rows()) <= set(table)
 
 
 def test_a_provider_is_tried_out():
     provider = ScriptedProvider()
-    assert code("authors")["try_out"](provider) == "Running"
+    assert documents.python("docs/authors.md")["try_out"](provider) == "Running"
 
 
-def test_the_agent_lives_in_a_wsgi_program(tmp_path, monkeypatch):
-    """It serves and stops with its host, and leaves signals and logging as they were."""
-    handlers = (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
-    root_logger = (list(logging.getLogger().handlers), logging.getLogger().level)
-    servers = []
-    made = simple_server.make_server
-
-    def make_server(*arguments):
-        servers.append(made(*arguments))
-        return servers[-1]
-
-    monkeypatch.setattr(simple_server, "make_server", make_server)
-    monkeypatch.setattr(simple_server.WSGIRequestHandler, "log_message", lambda *_: None)
+def test_the_first_screen(tmp_path, monkeypatch):
+    """The README's Python runs, with a provider of the reader's."""
+    monkeypatch.chdir(tmp_path)
     with control_plane() as plane:
         plane.write_kubeconfig(tmp_path / "kubeconfig")
-        serve = code("embedding")["serve"]
-        host = spawn(
-            serve, str(tmp_path / "kubeconfig"), PushingProvider(), 0, str(tmp_path / "state"), name="host"
-        )
-        eventually(lambda: servers)
-        url = f"http://127.0.0.1:{servers[0].server_port}/"
-        eventually(lambda: get(url) == (200, b"ready"), 20)
+        monkeypatch.setattr("virtual_kubelet.settings.Settings", settings_of_a_test(tmp_path))
+        documents.python("README.md", {"MyProvider": ScriptedProvider})
         assert plane.storage.get("nodes", "", "batch") is not None
-        servers[0].shutdown()
-        host.join(20)
-        assert not host.is_alive()
-    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
-    assert (list(logging.getLogger().handlers), logging.getLogger().level) == root_logger
-    assert not [thread for thread in threading.enumerate() if "virtual" in thread.name]
 
 
-def get(url):
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
-    except (TimeoutError, urllib.error.URLError):
-        return None
+def settings_of_a_test(tmp_path):
+    """Return `Settings` with places and ports that no machine minds."""
+    return lambda **given: Settings(
+        **given, port=0, address="127.0.0.1", node_ip="127.0.0.1", state_dir=str(tmp_path / "state")
+    )
+
+
+def test_a_control_plane_in_three_lines(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    documents.python("docs/control-plane.md")
+    assert (tmp_path / "dev.kubeconfig").stat().st_mode & 0o077 == 0

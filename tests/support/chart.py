@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,6 +19,7 @@ CHART = ROOT / "charts" / "virtual-kubelet"
 sys.path.insert(0, str(ROOT / "scripts" / "lib"))
 from helm_template import render  # noqa: E402 - a script's module, found by the line above
 
+HELM = os.environ.get("HELM") or shutil.which("helm") or str(ROOT / ".cache" / "helm" / "helm")
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
 

@@ -10,6 +10,9 @@ import urllib3
 from virtual_kubelet.devapi.server import ControlPlane
 from virtual_kubelet.runtime.threads import Deadline
 
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+BOOTSTRAPPERS = "system:bootstrappers"
+
 
 @contextlib.contextmanager
 def control_plane(**options):
@@ -183,3 +186,27 @@ def running(name="main", **changes):
         ],
         **changes,
     }
+
+
+def allow_bootstrap(plane):
+    """Do what kubeadm does for new nodes."""
+    api = Api(plane)
+    rule = {
+        "apiGroups": ["certificates.k8s.io"],
+        "resources": ["certificatesigningrequests"],
+        "verbs": ["create", "get"],
+    }
+    api.create(f"{RBAC}/clusterroles", {"metadata": {"name": "system:node-bootstrapper"}, "rules": [rule]})
+    api.create(
+        f"{RBAC}/clusterrolebindings",
+        {
+            "metadata": {"name": "bootstrappers"},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": "system:node-bootstrapper",
+            },
+            "subjects": [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": BOOTSTRAPPERS}],
+        },
+    )
+    api.close()
