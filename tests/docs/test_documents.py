@@ -74,11 +74,6 @@ def test_every_metric_is_described():
     assert set(metrics_table.rows()) <= set(table)
 
 
-def test_a_provider_is_tried_out():
-    provider = ScriptedProvider()
-    assert documents.python("docs/authors.md")["try_out"](provider) == "Running"
-
-
 def test_the_first_screen(tmp_path, monkeypatch):
     """The README's Python runs, with a provider of the reader's."""
     monkeypatch.chdir(tmp_path)
