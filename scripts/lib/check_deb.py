@@ -65,9 +65,11 @@ def main(deb: str, root: str) -> None:
     tree = Tree(Path(root).resolve())
     tree("dpkg", "--purge", "virtual-kubelet", check=False)
     shutil.copy(deb, tree.path("/tmp/virtual-kubelet.deb"))
-    tree("dpkg", "--install", "/tmp/virtual-kubelet.deb")
+    tree(
+        "apt-get", "install", "--yes", "--no-install-recommends", "--no-download", "/tmp/virtual-kubelet.deb"
+    )
     check_files(tree)
-    print(tree("virtual-kubelet", "version").strip())
+    check_command(tree)
     plane = ControlPlane()
     plane.start()
     mounted = mount_proc(tree)
@@ -110,6 +112,18 @@ def check_files(tree: Tree) -> None:
         sys.exit(f"that is more than {LIMIT_MIB} MiB")
     if tree("dpkg", "--verify", "virtual-kubelet"):
         sys.exit("dpkg --verify finds changed files")
+
+
+def check_command(tree: Tree) -> None:
+    """Run what needs no cluster; find a provider that somebody has put beside the package."""
+    print(tree("virtual-kubelet", "version").strip())
+    own = tree.path("/usr/local/lib/virtual-kubelet")
+    information = own / "acme-1.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1\n")
+    (information / "entry_points.txt").write_text("[virtual_kubelet.providers]\nacme = acme:create\n")
+    expect(tree("virtual-kubelet", "providers", "acme"), "acme\n")
+    shutil.rmtree(own)
 
 
 def unit(tree: Tree, name: str = "virtual-kubelet") -> tuple[list[str], dict[str, str], str]:
@@ -162,10 +176,11 @@ class Manager:
         self._running.append(service)
         while b"READY=1" not in self._socket.recv(4096):
             pass
-        seconds = time.monotonic() - began
-        print(f"{name}: READY after {seconds:.2f} s")
-        if seconds > LIMIT_SECONDS:
-            print(f"slower than {LIMIT_SECONDS} s: on a busy machine look again", file=sys.stderr)
+        seconds, worked = time.monotonic() - began, processor_seconds(service.pid)
+        print(f"{name}: READY after {seconds:.2f} s, {worked:.2f} s of them on a processor")
+        # Where other work keeps the machine busy, the first number is that work's.
+        if worked > LIMIT_SECONDS:
+            sys.exit(f"that is more than {LIMIT_SECONDS} s")
         return service
 
     def stop(self, service: subprocess.Popen[bytes]) -> None:
@@ -180,6 +195,12 @@ class Manager:
             service.wait()
         self._socket.close()
         end_processes(self._tree)
+
+
+def processor_seconds(pid: int) -> float:
+    """Return how long a process, all its threads together, has been on a processor."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def run_service(tree: Tree, plane: ControlPlane) -> None:

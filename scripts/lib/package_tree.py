@@ -21,7 +21,27 @@ PACKAGING = ROOT / "packaging"
 SITE = "usr/lib/virtual-kubelet/site"
 EXTRAS = "azure,fast"
 UNITS = sorted((PACKAGING / "systemd").glob("*.service"))
-DOCUMENTS = ("README.md", "CHANGELOG.md", "docs/install-vm.md", "docs/troubleshooting.md", "docs/security.md")
+# What operators of a machine read; file in the repository: its place among the package's documents.
+DOCUMENTS = {
+    "CHANGELOG.md": "CHANGELOG.md",
+    "deploy/rbac.yaml": "examples/rbac.yaml",
+    **{
+        f"docs/{name}.md": f"{name}.md"
+        for name in (
+            "install-vm",
+            "upgrade",
+            "troubleshooting",
+            "security",
+            "metrics",
+            "performance",
+            "kubelet-api",
+        )
+    },
+    **{
+        f"docs/providers/{path.name}": f"providers/{path.name}"
+        for path in (ROOT / "docs/providers").glob("*.md")
+    },
+}
 # Imported only where a kubeconfig uses a plug-in, and half of all bytecode: it is compiled when it is wanted.
 UNCOMPILED = "kubernetes/client"
 
@@ -99,9 +119,8 @@ def place_files(root: Path, python: str) -> None:
         root / "etc/virtual-kubelet/config.toml", (PACKAGING / "etc" / "config.toml").read_text(), mode=0o640
     )
     documents = root / "usr/share/doc/virtual-kubelet"
-    for name in DOCUMENTS:
-        if (ROOT / name).exists():
-            write(documents / Path(name).name, (ROOT / name).read_text())
+    for name, place in DOCUMENTS.items():
+        write(documents / place, (ROOT / name).read_text())
     for example in sorted((PACKAGING / "examples").glob("*")):
         write(documents / "examples" / example.name, example.read_text())
     page = subprocess.run(
