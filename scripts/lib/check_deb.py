@@ -66,7 +66,13 @@ def main(deb: str, root: str) -> None:
     tree("dpkg", "--purge", "virtual-kubelet", check=False)
     shutil.copy(deb, tree.path("/tmp/virtual-kubelet.deb"))
     tree(
-        "apt-get", "install", "--yes", "--no-install-recommends", "--no-download", "/tmp/virtual-kubelet.deb"
+        "apt-get",
+        "install",
+        "--yes",
+        "--no-install-recommends",
+        "-o",
+        "Dpkg::Use-Pty=0",
+        "/tmp/virtual-kubelet.deb",
     )
     check_files(tree)
     check_command(tree)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import re
+import socket
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -13,6 +18,7 @@ from support.devapi import BOOTSTRAPPERS, allow_bootstrap, control_plane
 from support.waiting import eventually
 
 from virtual_kubelet.agent import VirtualKubelet
+from virtual_kubelet.cli import check as check_command
 from virtual_kubelet.kube import client_certificate, config
 from virtual_kubelet.kube.client import Client
 from virtual_kubelet.provider import ProviderConfig
@@ -20,6 +26,7 @@ from virtual_kubelet.providers.mock.provider import create as mock
 from virtual_kubelet.runtime.clock import SteppedClock
 from virtual_kubelet.runtime.threads import Deadline
 from virtual_kubelet.settings import Settings
+from virtual_kubelet.web.self_signed import self_signed
 
 
 def command(*words):
@@ -100,6 +107,7 @@ def test_a_wrong_token_does_not_appear(plane, tmp_path):
     result = bootstrap(plane, tmp_path, token="hush-hush")
     assert result.returncode == 1
     assert "hush-hush" not in result.stderr + result.stdout
+    assert "does not accept the credentials" in result.stderr
 
 
 def test_a_kubeconfig_serves_as_well(plane, tmp_path):
@@ -204,3 +212,73 @@ def test_check_of_an_api_server_that_is_away(plane, tmp_path):
     result = check(tmp_path)
     assert result.returncode == 1
     assert "WRONG    API server" in result.stdout
+
+
+def changed(tmp_path, plane, kind, **values):
+    """Write a kubeconfig whose cluster or user is another one."""
+    plane.write_kubeconfig(tmp_path / "kubeconfig")
+    document = yaml.safe_load((tmp_path / "kubeconfig").read_text())
+    document[f"{kind}s"][0][kind].update(values)
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(document))
+
+
+def test_check_of_an_api_server_that_is_another(plane, tmp_path):
+    with control_plane() as other:
+        encoded = base64.b64encode(other.ca).decode()
+    changed(tmp_path, plane, "cluster", **{"certificate-authority-data": encoded})
+    result = check(tmp_path)
+    assert result.returncode == 1
+    assert "WRONG    API server" in result.stdout
+    assert "not trusted" in result.stdout
+
+
+def test_check_of_a_token_that_has_ended(plane, tmp_path):
+    changed(tmp_path, plane, "user", token="hush-hush")
+    result = check(tmp_path)
+    assert result.returncode == 1
+    assert "does not accept the credentials" in result.stdout
+    assert "hush" not in result.stdout + result.stderr
+
+
+def test_check_of_a_port_that_is_taken(plane, tmp_path):
+    plane.write_kubeconfig(tmp_path / "kubeconfig")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = check(tmp_path, "--port", port, "--address", "127.0.0.1")
+    assert f"warning  port {port}: Address already in use; it may be this node itself" in result.stdout
+
+
+def test_check_of_a_backend_that_is_away(plane, tmp_path):
+    plane.write_kubeconfig(tmp_path / "kubeconfig")
+    (tmp_path / "docker.toml").write_text(f'host = "unix://{tmp_path}/nowhere.sock"\n')
+    result = check(tmp_path, "--provider", "docker", "--provider-config", tmp_path / "docker.toml")
+    assert result.returncode == 1
+    assert "WRONG    provider: " in result.stdout
+    assert "nowhere.sock" in result.stdout
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(("seconds", "word"), [(3600, "ahead of"), (-3600, "behind")])
+def test_check_of_a_clock_that_is_wrong(plane, tmp_path, monkeypatch, capsys, seconds, word):
+    plane.write_kubeconfig(tmp_path / "kubeconfig")
+    ours = SimpleNamespace(time=lambda: time.time() + seconds)
+    monkeypatch.setattr(check_command, "time", ours)
+    flags = {
+        "kubeconfig": str(tmp_path / "kubeconfig"), "provider": "mock", "port": "0", "state_dir": str(tmp_path / "state"),
+    }  # fmt: skip
+    assert check_command.run(flags, {}) == 1
+    assert re.search(
+        rf"WRONG    clock: 3[56]\d\d s {word} .*; let chrony or ntpd set it", capsys.readouterr().out
+    )
+
+
+def test_check_of_a_serving_certificate_that_has_ended(plane, tmp_path):
+    plane.write_kubeconfig(tmp_path / "kubeconfig")
+    pair = self_signed(["edge"], clock=SteppedClock(time.time() - 400 * 86400))
+    (tmp_path / "cert.pem").write_bytes(pair.certificate)
+    (tmp_path / "key.pem").write_bytes(pair.key)
+    result = check(
+        tmp_path, "--tls-cert-file", tmp_path / "cert.pem", "--tls-private-key-file", tmp_path / "key.pem"
+    )
+    assert result.returncode == 1
+    assert "WRONG    serving certificate: it has ended: valid until 2" in result.stdout

@@ -24,6 +24,7 @@ from virtual_kubelet.kube import config
 from virtual_kubelet.kube.certificate_shelf import Signed
 from virtual_kubelet.kube.client import Client
 from virtual_kubelet.kube.credentials import Header
+from virtual_kubelet.node.api_gate import hopeless
 from virtual_kubelet.pure import names
 from virtual_kubelet.runtime import files
 from virtual_kubelet.runtime.threads import Deadline, StopSignal
@@ -137,7 +138,9 @@ def _obtain(access: config.ApiAccess, node_name: str, timeout: float) -> Signed 
                 f"{error}; let the group of the token (system:bootstrappers) have the ClusterRole"
                 " system:node-bootstrapper"
             ) from error
-        except (ApiError, certificates.Refused) as error:
+        except ApiError as error:
+            raise ConfigError(f"no certificate: {hopeless(error, client.host) or error}") from error
+        except certificates.Refused as error:
             raise ConfigError(f"no certificate: {error}") from error
         finally:
             client.close()

@@ -25,6 +25,7 @@ from virtual_kubelet.errors import ApiError, ConfigError, VirtualKubeletError
 from virtual_kubelet.kube import config
 from virtual_kubelet.kube.client import Client
 from virtual_kubelet.kube.resources import SELF_SUBJECT_ACCESS_REVIEWS
+from virtual_kubelet.node.api_gate import hopeless
 from virtual_kubelet.provider import Closing, Pinging
 from virtual_kubelet.settings import Settings
 
@@ -197,7 +198,10 @@ def _age(about: str, pem: bytes) -> Finding:
 
 
 def _api_server(access: config.ApiAccess, client: Client) -> Iterator[Finding]:
-    version = client.get_path("/version", timeout=TIMEOUT)
+    try:
+        version = client.get_path("/version", timeout=TIMEOUT)
+    except ApiError as error:
+        raise ConfigError(hopeless(error, client.host) or str(error)) from error
     named = version.get("gitVersion", "of unknown version") if isinstance(version, dict) else ""
     yield Finding(OK, "API server", f"it answers, {named}")
     if pem := _client_certificate(access):

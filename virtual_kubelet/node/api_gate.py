@@ -27,7 +27,7 @@ from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.threads import Deadline, StopSignal
 from virtual_kubelet.settings import Settings
 
-__all__ = ["ApiGate"]
+__all__ = ["ApiGate", "hopeless"]
 
 logger = logging.getLogger(__name__)
 
@@ -149,18 +149,21 @@ class ApiGate:
         return str(namespace["metadata"].get("uid", ""))
 
     def _refuse_hopeless(self, error: ApiError) -> None:
-        if isinstance(error, ApiUnauthorized):
-            raise ConfigError(
-                f"the API server at {self._client.host} does not accept the credentials: {error}; "
-                "check the kubeconfig's user"
-            ) from error
-        if error.reason == NOT_TRUSTED:
-            raise ConfigError(
-                f"the API server at {self._client.host} is not trusted: {error}; "
-                "check certificate-authority in the kubeconfig"
-            ) from error
-        if not error.retryable and not isinstance(error, ApiUnavailable):
-            raise ConfigError(f"the API server at {self._client.host} refuses to serve: {error}") from error
+        if sentence := hopeless(error, self._client.host):
+            raise ConfigError(sentence) from error
+
+
+def hopeless(error: ApiError, host: str) -> str:
+    """Return what an error of the API server `host` means and what would help; "" where waiting may mend it."""
+    if isinstance(error, ApiUnauthorized):
+        return f"the API server at {host} does not accept the credentials: {error}; check the user of the kubeconfig, or the token"
+    if error.reason == NOT_TRUSTED:
+        return (
+            f"the API server at {host} is not trusted: {error}; check certificate-authority in the kubeconfig"
+        )
+    if not error.retryable and not isinstance(error, ApiUnavailable):
+        return f"the API server at {host} refuses to serve: {error}"
+    return ""
 
 
 def _number(text: object) -> int:
