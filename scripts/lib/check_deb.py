@@ -74,6 +74,7 @@ def main(deb: str, root: str) -> None:
         "Dpkg::Use-Pty=0",
         "/tmp/virtual-kubelet.deb",
     )
+    check_owners(tree)
     check_files(tree)
     check_command(tree)
     plane = ControlPlane()
@@ -98,8 +99,8 @@ def mount_proc(tree: Tree) -> bool:
     return True
 
 
-def check_files(tree: Tree) -> None:
-    """Look at owners, modes and size."""
+def check_owners(tree: Tree) -> None:
+    """Look at owners and modes."""
     expect(
         tree("stat", "-c", "%U:%G %a", "/var/lib/virtual-kubelet").strip(),
         "virtual-kubelet:virtual-kubelet 700",
@@ -112,6 +113,10 @@ def check_files(tree: Tree) -> None:
     expect(
         tree("stat", "-c", "%U:%G %a", "/etc/virtual-kubelet/config.toml").strip(), "root:virtual-kubelet 640"
     )
+
+
+def check_files(tree: Tree) -> None:
+    """Look at size and sums."""
     size = int(tree("dpkg-query", "-W", "-f", "${Installed-Size}", "virtual-kubelet")) / 1024
     print(f"installed {size:.0f} MiB")
     if size > LIMIT_MIB:

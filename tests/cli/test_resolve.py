@@ -116,9 +116,10 @@ def test_a_wrong_value_is_named(flags, environ, named, kubeconfig):
     ],
 )
 def test_a_wrong_file_is_named(content, named, tmp_path, kubeconfig):
+    """Exit code 2, which systemd does not try again."""
     file = tmp_path / "config.toml"
     file.write_text(content)
-    with pytest.raises(ConfigError, match=named):
+    with pytest.raises(UsageError, match=named):
         settings({"config": str(file)}, kubeconfig=kubeconfig)
 
 

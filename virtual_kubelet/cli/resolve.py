@@ -117,10 +117,10 @@ def _read_file(path: str) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"config file {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config file {path} is not TOML: {error}") from error
+        raise UsageError(f"config file {path} is not TOML: {error}") from error
     known = {option.flag for option in OPTIONS} - {"config"}
     if unknown := sorted(set(content) - known):
-        raise ConfigError(
+        raise UsageError(
             f"config file {path}: unknown setting {unknown[0]}; the names are those of the flags"
         )
     return content
