@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
 import pytest
 from support import documents, kubectl
@@ -92,6 +93,19 @@ def test_quickstart(tmp_path):
         "VK_VENV": str(tmp_path / "venv"),
     }
     environ |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    probe = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--dest",
+        tmp_path / "probe",
+        "h11",
+    ]
+    if subprocess.run(probe, env=environ, capture_output=True, timeout=120, check=False).returncode:
+        pytest.skip("no package index can be reached")
     done = subprocess.run(
         [documents.ROOT / "scripts" / "quickstart", "--once"],
         env=environ, capture_output=True, text=True, timeout=380, check=False,
