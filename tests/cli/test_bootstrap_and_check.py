@@ -87,6 +87,23 @@ def test_what_is_there_is_not_replaced_unasked(plane, tmp_path):
     assert bootstrap(plane, tmp_path, "--force").returncode == 0
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+def test_what_root_makes_belongs_to_the_service(plane, tmp_path):
+    """As in the packages: the state is the service's own, the configuration root's and readable by its group."""
+    for name, owner in (("pki", (4321, 4321)), ("etc", (0, 4321))):
+        (tmp_path / name).mkdir()
+        os.chown(tmp_path / name, *owner)
+    result = bootstrap(plane, tmp_path, "--kubeconfig", tmp_path / "etc" / "kubeconfig")
+    assert result.returncode == 0, result.stderr
+    found = [
+        path.stat() for path in (tmp_path / "pki" / client_certificate.FILE_NAME, tmp_path / "etc/kubeconfig")
+    ]
+    assert [(each.st_uid, each.st_gid, each.st_mode & 0o777) for each in found] == [
+        (4321, 4321, 0o600),
+        (0, 4321, 0o640),
+    ]
+
+
 @pytest.mark.parametrize("plane", [False], indirect=True)
 def test_it_says_how_to_approve_and_waits(plane, tmp_path):
     result = bootstrap(plane, tmp_path, "--timeout", "2")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -204,7 +203,7 @@ def _write(path: Path, data: bytes) -> None:
     try:
         files.replace(path, data)
         certificates.take_owner(path)
-        if os.geteuid() == 0:
+        if path.stat().st_uid == 0:
             path.chmod(0o640)  # /etc/virtual-kubelet is root's, and the service's group reads it
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
