@@ -77,7 +77,7 @@ def main(deb: str, root: str) -> None:
     check_owners(tree)
     check_files(tree)
     check_command(tree)
-    plane = ControlPlane()
+    plane = ControlPlane(approve_certificates=True)
     plane.start()
     mounted = mount_proc(tree)
     try:
@@ -151,15 +151,33 @@ def unit(tree: Tree, name: str = "virtual-kubelet") -> tuple[list[str], dict[str
     return shlex.split(command), environment, user
 
 
-def configure(tree: Tree, plane: ControlPlane) -> Path:
-    """Put the settings in place, as an administrator does; return the kubeconfig."""
-    kubeconfig = tree.path("/etc/virtual-kubelet/kubeconfig")
-    plane.write_kubeconfig(kubeconfig)
-    tree("chown", "root:virtual-kubelet", "/etc/virtual-kubelet/kubeconfig")
-    kubeconfig.chmod(0o640)
-    tree.path("/etc/virtual-kubelet/config.toml").write_text(SETTINGS)
+def configure(tree: Tree, plane: ControlPlane) -> None:
+    """Join the cluster, edit the settings and look at them, as docs/install-vm.md says."""
+    write(tree, "/tmp/token", plane.token("installer", ["system:masters"]))
+    write(tree, "/tmp/ca.crt", plane.ca.decode())
+    tree(
+        "virtual-kubelet", "bootstrap", "--nodename", NODE, "--server", plane.url,
+        "--token-file", "/tmp/token", "--certificate-authority", "/tmp/ca.crt",
+    )  # fmt: skip
+    expect(
+        tree("stat", "-c", "%U:%G %a", "/etc/virtual-kubelet/kubeconfig").strip(), "root:virtual-kubelet 640"
+    )
+    expect(
+        tree("sh", "-c", f"stat -c '%U:%G %a' /var/lib/virtual-kubelet/{NODE}/pki/*.pem").strip(),
+        "virtual-kubelet:virtual-kubelet 600",
+    )
+    write(tree, "/etc/virtual-kubelet/config.toml", SETTINGS)
     tree("install", "-d", "-o", "virtual-kubelet", "-m", "700", "/run/virtual-kubelet")
-    return kubeconfig
+    said = tree(
+        "setpriv", "--reuid=virtual-kubelet", "--regid=virtual-kubelet", "--clear-groups", "virtual-kubelet", "check",
+        "--config", "/etc/virtual-kubelet/config.toml", "--state-dir", "/var/lib/virtual-kubelet",
+    )  # fmt: skip
+    print(f"check: {said.strip().splitlines()[-1]}")
+
+
+def write(tree: Tree, inside: str, text: str) -> None:
+    """Write a file of the tree; one that is there keeps owner and mode."""
+    tree.path(inside).write_text(text)
 
 
 class Manager:
@@ -216,8 +234,10 @@ def processor_seconds(pid: int) -> float:
 
 def run_service(tree: Tree, plane: ControlPlane) -> None:
     """Start the services as systemd would; a pod has to outlive its agent, and its supervisor."""
-    kubeconfig = configure(tree, plane)
-    client = Client(config.load(str(kubeconfig)), qps=0)
+    configure(tree, plane)
+    administrator = tree.path("/tmp/admin.kubeconfig")
+    plane.write_kubeconfig(administrator)
+    client = Client(config.load(str(administrator)), qps=0)
     manager = Manager(tree)
     try:
         supervisor = manager.start("virtual-kubelet-supervisor")
