@@ -195,6 +195,13 @@ def test_rights_are_enough_and_all_used(namespace, rotate, tmp_path):
     assert (refused, uncovered, unused) == (set(), set(), [])
 
 
+def test_every_rule_has_its_reason():
+    lines = (ROOT / "charts/virtual-kubelet/templates/rbac.yaml").read_text().splitlines()
+    rules = [number for number, line in enumerate(lines) if line.startswith("- apiGroups")]
+    assert rules
+    assert [lines[number] for number in rules if not lines[number - 1].startswith("# ")] == []
+
+
 def test_check_asks_for_the_same_rights():
     """`virtual-kubelet check` looks for what the chart gives, no less and no more."""
     given = {
