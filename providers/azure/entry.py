@@ -27,6 +27,8 @@ class Entry:
     listed: JsonObject | None = None  # what the last list said
     detail: JsonObject | None = None  # the newest with an instance view
     detail_began: float = 0.0
+    read_began: float = 0.0  # when the last single read that was answered began
+    blind_reads: int = 0  # how many of the last ones in a row had no instance view
     changed_at: float = 0.0  # when `status` last became another
     written_at: float = -1.0  # when our last PUT was taken; -1: none by this process
     seen: bool = False  # a list or a read has shown it

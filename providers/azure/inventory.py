@@ -132,6 +132,8 @@ class Inventory:
                 entry = self._add(name.lower(), identity, began)
             entry.seen = True
             entry.unlisted = entry.doubtful = False
+            entry.read_began = began
+            entry.blind_reads = 0 if statuses.has_instance_view(group) else entry.blind_reads + 1
             if entry.written_at <= began and entry.began <= began:
                 self._update(entry, group, began)
             return entry

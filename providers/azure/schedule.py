@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from virtual_kubelet.providers.azure import status as statuses
 from virtual_kubelet.providers.azure.entry import Entry
+from virtual_kubelet.pure.backoff import Backoff
 
 __all__ = ["Reading", "reading"]
 
@@ -13,6 +14,7 @@ STABLE = 20.0  # a group that has not changed for n seconds is read again after 
 LONGEST_INTERVAL = 30.0  # seconds, as long as there is budget
 FEW = 50  # groups up to which none is too many to be read again at once
 EACH_SECOND = 100.0  # groups of more that are read again in a second, at the most
+BLIND_PAUSES = Backoff(initial=1.0, maximum=LONGEST_INTERVAL)  # after reads that showed no instance view
 COMING_INTERVAL = 10.0  # seconds between two reads of a group that comes up: only its events are news
 
 
@@ -37,8 +39,9 @@ def reading(entry: Entry, now: float, groups: int) -> Reading | None:
     if not settled:
         due = age >= COMING_INTERVAL
         return Reading(entry.name, urgent=False, weight=0.0) if due else None
-    if entry.detail is None or state != statuses.provisioning_state(entry.detail):
-        return Reading(entry.name, urgent=True, weight=1.0)
+    if _is_unseen(entry, state):
+        blind = entry.blind_reads and now - entry.read_began < BLIND_PAUSES.delay(entry.blind_reads)
+        return None if blind else Reading(entry.name, urgent=True, weight=1.0)
     if entry.final:
         return None
     stable = now - entry.changed_at
@@ -47,3 +50,12 @@ def reading(entry: Entry, now: float, groups: int) -> Reading | None:
         return None
     # With less budget than groups, those that changed lately first: their neighbours' news is likelier.
     return Reading(entry.name, urgent=False, weight=age / (60.0 + min(stable, 3600.0)))
+
+
+def _is_unseen(entry: Entry, state: str) -> bool:
+    """Tell whether nobody has looked inside since the group came up, changed its state or was changed by us."""
+    return (
+        entry.detail is None
+        or entry.detail_began < entry.written_at
+        or state != statuses.provisioning_state(entry.detail)
+    )

@@ -123,6 +123,14 @@ def test_a_missing_instance_view_changes_nothing(arm, provider, many):
     assert phases(provider.get_pods()) == {"web-0": "Running"}
 
 
+def test_a_group_that_shows_no_view_is_not_asked_without_pause(arm, provider, many):
+    many(1)
+    arm.faults.add("no-instance-view", method="GET")
+    for _ in range(20):
+        provider.get_pods()
+    assert arm.count("GET", SINGLE) <= 2
+
+
 def test_a_list_that_lags_behind_loses_nothing(arm, provider, many):
     many(3)
     arm.faults.add("stale-list", method="GET")

@@ -47,6 +47,7 @@ class FakeArm:
         self.subnets = {}
         self.reads_left = 11999
         self.list_shows_views = False
+        self.closing = threading.Event()
         self._lock = threading.Lock()
         self._server = None
 
@@ -58,6 +59,7 @@ class FakeArm:
         return self
 
     def __exit__(self, *_):
+        self.closing.set()
         self._server.shutdown()
         self._server.hang_up()
         self._server.server_close()

@@ -8,8 +8,8 @@ import threading
 from dataclasses import dataclass, field
 
 # What may happen to a request. `before`: it is not carried out; `after`: it is, and the answer is bad.
-BEFORE = {"429", "503", "500", "html", "cut", "409", "401", "404"}
-AFTER = {"503-after", "cut-after", "500-after", "404-after", "garbage"}
+BEFORE = {"429", "503", "500", "html", "cut", "400", "409", "401", "404"}
+AFTER = {"503-after", "cut-after", "silence-after", "500-after", "404-after", "garbage"}
 # Faults that groups.py knows: of the group, not of the answer.
 OF_GROUP = {"no-instance-view", "provisioning-fails", "delete-ignored", "stale-list"}
 

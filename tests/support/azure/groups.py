@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import re
 import threading
+
+from virtual_kubelet import codec
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9]|-(?!-)){0,61}[a-z0-9]|[a-z0-9]")
 CONTAINER_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
@@ -21,7 +22,7 @@ class Group:
 
     def __init__(self, name, body, store):
         self.name = name
-        self.body = copy.deepcopy(body)
+        self.body = codec.copy(body)
         self.store = store
         self.created = store.time.now()
         self.runs_at = self.created + store.start_seconds
@@ -131,7 +132,7 @@ class Group:
 
     def listed(self):
         """As a list shows it: without any instance view, and without secrets."""
-        group = copy.deepcopy(self.body)
+        group = codec.copy(self.body)
         properties = group["properties"]
         group.update(
             id=f"{self.store.prefix}/{self.name}",

@@ -12,6 +12,8 @@ from support.azure import faults as fault_kinds
 from support.azure.groups import Refused
 from support.azure.sessions import SessionSocket
 
+SILENCE = 10.0  # seconds; longer than the client that is tested waits
+
 
 class Server(ThreadingHTTPServer):
     daemon_threads = False
@@ -112,6 +114,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.arm.note(self.command, self.path, 0)
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
+        elif kind == "silence":
+            self.arm.note(self.command, self.path, 0)
+            self.arm.closing.wait(SILENCE)
+            self.close_connection = True
         elif kind == "html":
             self._send(502, {}, None, text="<html>Bad gateway</html>")
         elif kind == "garbage":
