@@ -10,6 +10,7 @@ from virtual_kubelet.errors import ProviderError
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.providers.azure.client import Client
 from virtual_kubelet.providers.azure.config import AzureConfig
+from virtual_kubelet.providers.azure.shapes import mapping
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 
 __all__ = ["Capacity"]
@@ -66,7 +67,7 @@ def from_usages(usages: Iterable[JsonObject]) -> dict[str, str]:
     """Return the capacity that a region's quotas allow; only what they tell."""
     limits = {}
     for usage in usages:
-        name = str((usage.get("name") or {}).get("value") or "").lower()
+        name = str(mapping(usage.get("name")).get("value") or "").lower()
         if isinstance(usage.get("limit"), (int, float)) and usage["limit"] > 0:
             limits[name] = int(usage["limit"])
     found = {}

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from virtual_kubelet.providers.azure.shapes import mapping, mappings
+
 __all__ = ["GroupEvent", "fresh", "read"]
 
 KINDS = {"warning": "Warning", "error": "Warning"}
@@ -41,19 +43,16 @@ def fresh(events: list[GroupEvent], told: dict[tuple[str, str, str, str], int]) 
 
 
 def _read(group: Mapping[str, Any]) -> Iterator[GroupEvent]:
-    properties = group.get("properties") or {}
+    properties = mapping(group.get("properties"))
     yield from _of("", properties.get("instanceView"))
     for kind in ("initContainers", "containers"):
-        for container in properties.get(kind) or ():
-            view = (container.get("properties") or {}).get("instanceView")
+        for container in mappings(properties.get(kind)):
+            view = mapping(container.get("properties")).get("instanceView")
             yield from _of(str(container.get("name") or ""), view)
 
 
 def _of(container: str, view: Any) -> Iterator[GroupEvent]:
-    events = view.get("events") if isinstance(view, Mapping) else None
-    for event in events or ():
-        if not isinstance(event, Mapping):
-            continue
+    for event in mappings(mapping(view).get("events")):
         reason = str(event.get("name") or "ContainerGroup")
         message = str(event.get("message") or "")
         about = f"container {container}: " if container else ""

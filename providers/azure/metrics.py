@@ -21,6 +21,7 @@ from virtual_kubelet.providers.azure.budget import ReadBudget
 from virtual_kubelet.providers.azure.client import Client
 from virtual_kubelet.providers.azure.entry import Entry
 from virtual_kubelet.providers.azure.inventory import Inventory
+from virtual_kubelet.providers.azure.shapes import mapping, mappings
 from virtual_kubelet.pure import times
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 
@@ -159,19 +160,19 @@ def latest(answer: Mapping[str, Any]) -> dict[str, Point]:
 
 
 def _values(answer: Mapping[str, Any]) -> Iterator[tuple[str, str, float, float]]:
-    for metric in answer.get("value") or ():
-        name = str((metric.get("name") or {}).get("value") or "").lower()
-        for series in metric.get("timeseries") or ():
+    for metric in mappings(answer.get("value")):
+        name = str(mapping(metric.get("name")).get("value") or "").lower()
+        for series in mappings(metric.get("timeseries")):
             container = _dimension(series)
-            for item in series.get("data") or ():
+            for item in mappings(series.get("data")):
                 moment, value = moments.seconds(item.get("timeStamp")), item.get("average")
                 if moment is not None and isinstance(value, (int, float)) and container:
                     yield name, container, moment, float(value)
 
 
 def _dimension(series: Mapping[str, Any]) -> str:
-    for item in series.get("metadatavalues") or ():
-        if str((item.get("name") or {}).get("value") or "").lower() == "containername":
+    for item in mappings(series.get("metadatavalues")):
+        if str(mapping(item.get("name")).get("value") or "").lower() == "containername":
             return str(item.get("value") or "")
     return ""
 

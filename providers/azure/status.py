@@ -1,8 +1,9 @@
 """A container group becomes a pod's status. Pure.
 
 Shapes are those of a GET of the ACI REST API 2023-05-01; every field may be missing. What decides is
-`provisioningState` as long as it is not Succeeded, then `instanceView.state`. A list of groups has no instance
-views: what a group's containers do is then known from the last single read, the `detail`.
+`provisioningState` as long as it is not Succeeded, then `instanceView.state`; but a group that runs has not failed,
+whatever became of the last operation on it. A list of groups has no instance views: what a group's containers do is
+then known from the last single read, the `detail`.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from virtual_kubelet.objects import (
     PodStatus,
 )
 from virtual_kubelet.providers.azure import moments
+from virtual_kubelet.providers.azure.shapes import mapping, mappings
 
 __all__ = ["has_instance_view", "is_final", "pod_spec", "pod_status", "provisioning_state"]
 
-_FAILED = frozenset({"failed", "canceled", "cancelled", "unhealthy"})
+_FAILED = frozenset({"failed", "canceled", "cancelled"})
 _COMING = frozenset(
     {
         "creating",
@@ -75,9 +77,7 @@ def pod_status(group: JsonMapping, detail: JsonMapping | None = None, failure: s
         status.update(_explanation(group, viewed, failure))
     elif failure:
         status["message"] = failure
-    address = (_properties(group).get("ipAddress") or {}).get("ip") or (
-        _properties(viewed).get("ipAddress") or {}
-    ).get("ip")
+    address = _address(group) or _address(viewed)
     if address:
         status["podIP"], status["podIPs"] = address, [{"ip": address}]
     if started := _started(containers + starters):
@@ -109,8 +109,12 @@ def pod_spec(group: JsonMapping) -> PodSpec:
 
 def _phase(group: JsonMapping, viewed: JsonMapping, containers: list[ContainerStatus]) -> str:
     state = provisioning_state(group)
+    seen = str(_view(viewed).get("state") or "").lower()
     if state in {"", "succeeded"}:
-        state = str(_view(viewed).get("state") or "").lower() or _summed(containers)
+        state = seen or _summed(containers)
+    elif state in _FAILED and seen == "running":
+        # A failed operation ends nothing (container-state.md of ACI's documentation), and Failed would be final.
+        return "Running"
     if state == "running":
         return "Running"
     if state == "succeeded":
@@ -145,8 +149,8 @@ def _explanation(group: JsonMapping, viewed: JsonMapping, failure: str) -> PodSt
     provisioning = provisioning_state(group) in _FAILED
     warnings = [
         str(event.get("message") or event.get("name") or "")
-        for event in _view(viewed).get("events") or ()
-        if isinstance(event, dict) and str(event.get("type", "")).lower() == "warning"
+        for event in mappings(_view(viewed).get("events"))
+        if str(event.get("type", "")).lower() == "warning"
     ]
     message = failure or (warnings[-1] if warnings else "")
     explained: PodStatus = {"reason": "ProvisioningFailed"} if provisioning else {}
@@ -183,7 +187,7 @@ def _container_status(group: JsonMapping, item: JsonMapping) -> ContainerStatus:
 
 
 def _state(raw: Any) -> ContainerState:
-    said: JsonMapping = raw if isinstance(raw, dict) else {}
+    said = mapping(raw)
     state = str(said.get("state") or "")
     if state.lower() == "running":
         started = moments.normal(said.get("startTime"))
@@ -236,17 +240,19 @@ def _started(containers: list[ContainerStatus]) -> str:
 
 
 def _properties(item: JsonMapping) -> JsonMapping:
-    properties = item.get("properties")
-    return properties if isinstance(properties, dict) else {}
+    return mapping(item.get("properties"))
 
 
 def _view(item: JsonMapping) -> JsonMapping:
-    view = _properties(item).get("instanceView")
-    return view if isinstance(view, dict) else {}
+    return mapping(_properties(item).get("instanceView"))
+
+
+def _address(group: JsonMapping) -> str:
+    return str(mapping(_properties(group).get("ipAddress")).get("ip") or "")
 
 
 def _containers(group: JsonMapping, kind: str) -> list[JsonMapping]:
-    return [item for item in _properties(group).get(kind) or () if isinstance(item, dict)]
+    return mappings(_properties(group).get(kind))
 
 
 def _all_containers(group: JsonMapping) -> Iterator[JsonMapping]:

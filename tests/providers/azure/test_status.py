@@ -45,6 +45,13 @@ def make(provisioning="Succeeded", state=None, current=None, *, name="main", **m
         ("Updating", "Running", RUNNING, "Running"),
         ("Deleting", "Running", RUNNING, "Running"),
         ("Sulking", None, None, "Unknown"),
+        # Azure moves it to another machine by itself
+        ("Unhealthy", None, None, "Unknown"),
+        ("Unhealthy", "Running", RUNNING, "Running"),
+        ("Repairing", "Running", {"state": "Waiting"}, "Pending"),
+        # the last operation failed, and what was there goes on
+        ("Failed", "Running", RUNNING, "Running"),
+        ("Failed", "Stopped", None, "Failed"),
         # instanceView.state is missing: the containers tell
         ("Succeeded", None, RUNNING, "Running"),
         ("Succeeded", None, DONE, "Succeeded"),
@@ -167,7 +174,8 @@ def test_a_list_has_no_views_so_the_last_read_tells():
     detail = make("Succeeded", "Running", RUNNING, ipAddress={"ip": "10.1.2.3"})
     status = pod_status(make("Succeeded"), detail)
     assert (status["phase"], status["podIP"]) == ("Running", "10.1.2.3")
-    assert pod_status(make("Failed"), detail)["phase"] == "Failed"
+    assert pod_status(make("Failed"), detail)["phase"] == "Running"  # until it has been looked at
+    assert pod_status(make("Failed"), make("Succeeded", "Pending"))["phase"] == "Failed"
 
 
 def test_why_it_failed_in_azures_words():
