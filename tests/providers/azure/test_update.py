@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from types import MappingProxyType
 
 import pytest
 from support.pods import make_pod
@@ -34,6 +35,26 @@ def test_a_new_image_is_put_in_place(arm, provider, running, context):
     assert context.events[-1][1:3] == ("Normal", "Updating")
     assert "restarts all containers" in context.events[-1][3]
     assert provider.get_pod("default", "web")["spec"]["containers"][0]["image"] == "busybox:2"
+
+
+def test_a_change_back_before_anybody_looked(arm, provider, running):
+    provider.update_pod(changed(running, image="busybox:2"))
+    arm.time.advance(10)
+    provider.update_pod(running)
+    assert arm.of_pod("web").containers[0]["properties"]["image"] == "busybox:1"
+
+
+def test_a_dns_name_label_is_put_in_place(arm, provider, context):
+    pod = make_pod()
+    pod["spec"]["containers"][0]["ports"] = [{"containerPort": 80}]
+    provider.create_pod(pod)
+    arm.time.advance(10)
+    provider.get_pods()
+    other = copy.deepcopy(pod)
+    other["metadata"]["annotations"] = {"virtualkubelet.io/dnsnamelabel": "web"}
+    provider.update_pod(other)
+    assert arm.of_pod("web").body["properties"]["ipAddress"]["dnsNameLabel"] == "web"
+    assert context.reasons()[-1] == "Updating"
 
 
 def test_labels_change_nothing_in_azure(arm, provider, running):
@@ -134,6 +155,15 @@ GROUP = {
 }
 
 
+def container(image="i", requests=MappingProxyType({"cpu": 1, "memoryInGB": 1.5}), **amounts):
+    resources = {"requests": requests, **amounts}
+    return {"name": "main", "properties": {"image": image, "resources": resources}}
+
+
+def gpu(sku):
+    return {"cpu": 1, "memoryInGB": 1.5, "gpu": {"count": 1, "sku": sku}}
+
+
 def wanted(**changes):
     group = copy.deepcopy(GROUP)
     group["properties"].update(changes.pop("properties", {}))
@@ -158,10 +188,36 @@ def wanted(**changes):
             {"properties": {"initContainers": [{"name": "new", "properties": {}}]}},
             Changes(fixed=("container new",)),
         ),
+        ({"properties": {"subnetIds": []}}, Changes(fixed=("subnetIds",))),
+        ({"properties": {"priority": "", "sku": None}}, Changes()),  # Azure's own defaults
+        ({"properties": {"dnsConfig": {"nameServers": ["1.2.3.4"]}}}, Changes(fixed=("dnsConfig",))),
+        ({"properties": {"ipAddress": {"dnsNameLabel": "web"}}}, Changes(applied=("DNS name label",))),
+        (
+            {"properties": {"confidentialComputeProperties": {"ccePolicy": "x"}}},
+            Changes(fixed=("confidentialComputeProperties",)),
+        ),
+        ({"properties": {"containers": [container(image="j")]}}, Changes(applied=("image of main",))),
+        ({"properties": {"containers": [container(requests=None)]}}, Changes()),
+        (
+            {"properties": {"containers": [container(requests={"cpu": 2, "memoryInGB": 1.5})]}},
+            Changes(fixed=("resources of container main",)),
+        ),
     ],
 )
 def test_comparison(change, changes):
     assert compare(GROUP, wanted(**change)) == changes
+
+
+def test_another_kind_of_gpu():
+    there = wanted(properties={"containers": [container(requests=gpu("V100"))]})
+    assert compare(there, wanted(properties={"containers": [container(requests=gpu("v100"))]})) == Changes()
+    other = wanted(properties={"containers": [container(requests=gpu("K80"))]})
+    assert compare(there, other).fixed == ("resources of container main",)
+
+
+def test_limits_that_azure_has_added_are_no_change():
+    there = wanted(properties={"containers": [container(limits={"cpu": 1, "memoryInGB": 1.5})]})
+    assert compare(there, wanted()) == Changes()
 
 
 def test_what_cannot_change_is_kept():
