@@ -26,10 +26,14 @@ MOST_PAGES = 1000  # of a list: more are a loop
 
 @dataclass(frozen=True)
 class Written:
-    """A create or update that ARM has taken: the group as it is now, and where its outcome will be told."""
+    """A create or update that ARM has taken: the group as it is now, and where its outcome will be told.
+
+    `lost`: ARM's answer never came, so what it may have said about the outcome is not known.
+    """
 
     group: JsonObject
-    operation: str
+    operation: str = ""
+    lost: bool = False
 
 
 @dataclass(frozen=True)

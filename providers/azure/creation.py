@@ -85,7 +85,9 @@ class Creation:
         look_first = entry.doubtful if entry else again or not self._inventory.listed
         again_after_failure = entry is not None and entry.waits_for_room
         written = self._put(name, identity, group, look_first=look_first, failed=again_after_failure)
-        self._inventory.wrote(name, identity, written.group, written.operation, anew=True)
+        self._inventory.wrote(
+            name, identity, written.group, written.operation, anew=True, lost=written.lost
+        )
         self._tell_notes(pod, identity)
 
     def group(self, pod: Pod) -> JsonObject:
@@ -133,7 +135,7 @@ class Creation:
             return None
         if not self._is_of(group, identity):
             raise Conflict(f"container group {name} is there and is not this pod's; its tags say whose it is")
-        return Written(group, "")
+        return Written(group, lost=True)
 
     def _is_of(self, group: JsonObject, identity: Identity) -> bool:
         found = self._surroundings.owner.identify(group, {identity.uid})

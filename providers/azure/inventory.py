@@ -212,15 +212,24 @@ class Inventory:
             self._tried[uid] = True
             return before
 
-    def wrote(self, name: str, identity: Identity, group: JsonObject, operation: str, *, anew: bool) -> Entry:
-        """Take in that ARM has taken our PUT and answered with `group`; `anew`: nothing of it ran before."""
+    def wrote(
+        self,
+        name: str,
+        identity: Identity,
+        group: JsonObject,
+        operation: str,
+        *,
+        anew: bool,
+        lost: bool = False,
+    ) -> Entry:
+        """Take in that ARM has taken our PUT, as `client.Written` tells; `anew`: nothing of it ran before."""
         now = self._clock.monotonic()
         with self._lock:
             key = name.lower()
             self._gone.pop(key, None)
             entry = self._entries.get(key) or self._add(key, identity, now)
             entry.written_at = now
-            entry.operation, entry.operation_lost = operation, anew and not operation
+            entry.operation, entry.operation_lost = operation, lost
             entry.failure, entry.unexplained_at = "", -1.0
             entry.doubtful = entry.unlisted = False
             if anew:

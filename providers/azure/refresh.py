@@ -14,6 +14,7 @@ from collections import deque
 from virtual_kubelet.errors import ProviderError
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.providers.azure import group_events
+from virtual_kubelet.providers.azure import status as statuses
 from virtual_kubelet.providers.azure.budget import ReadBudget
 from virtual_kubelet.providers.azure.client import Client
 from virtual_kubelet.providers.azure.entry import Entry
@@ -32,7 +33,7 @@ READERS = 8  # threads that read groups at once
 READ_FOR = 8.0  # seconds of single reads in one refresh; the rest is for the next
 LIST_SHARE = 3.0  # lists may take a third of the budget
 REMOVAL_LOOK = 2.0  # seconds for which a list is good enough for questions about removals
-# Made once more, for the next answer will tell: without the operation nobody knows whether the cause may pass.
+# Where no event tells it either. Made once more, for the next answer will tell whether the cause may pass.
 LOST = "ServerTimeout: Azure's answer to the creation was lost, and with it why it failed"
 EXPLAINED_WITHIN = 120.0  # seconds for which Azure is asked why a group failed
 FEW = 5  # removals at once that are looked at one by one
@@ -187,7 +188,7 @@ class Refresh:
         """Ask how operations ended; what cannot be found out in a while is left unexplained for good."""
         for entry in entries:
             try:
-                failure = self._client.outcome(entry.operation) if entry.operation else LOST
+                failure = self._client.outcome(entry.operation) if entry.operation else _seen(entry) or LOST
             except ProviderError as error:
                 logger.debug("why container group %s failed cannot be read yet: %s", entry.name, error)
                 if self._clock.monotonic() - entry.unexplained_at < EXPLAINED_WITHIN:
@@ -199,3 +200,8 @@ class Refresh:
         """Pass on what Azure tells about the group, once."""
         for event in self._inventory.news(entry, group_events.read(group)):
             self._surroundings.event(entry.identity, event.type, event.reason, event.message)
+
+
+def _seen(entry: Entry) -> str:
+    """Return why a group failed as its events tell it, or ""."""
+    return ": ".join(word for word in statuses.last_warning(entry.detail or entry.body) if word)

@@ -24,7 +24,7 @@ from virtual_kubelet.objects import (
 from virtual_kubelet.providers.azure import moments
 from virtual_kubelet.providers.azure.shapes import mapping, mappings
 
-__all__ = ["has_instance_view", "is_final", "pod_spec", "pod_status", "provisioning_state"]
+__all__ = ["has_instance_view", "is_final", "last_warning", "pod_spec", "pod_status", "provisioning_state"]
 
 _FAILED = frozenset({"failed", "canceled", "cancelled"})
 _COMING = frozenset(
@@ -88,6 +88,14 @@ def pod_status(group: JsonMapping, detail: JsonMapping | None = None, failure: s
     return status
 
 
+def last_warning(group: JsonMapping) -> tuple[str, str]:
+    """Return name and message of the last warning among a group's own events; "" for none."""
+    for event in reversed(mappings(_view(group).get("events"))):
+        if str(event.get("type") or "").lower() == "warning":
+            return str(event.get("name") or ""), str(event.get("message") or "")
+    return "", ""
+
+
 def is_final(group: JsonMapping, status: PodStatus) -> bool:
     """Tell whether nothing more will happen to the group by itself."""
     settled = provisioning_state(group) in {"succeeded", *_FAILED}
@@ -147,12 +155,8 @@ def _ended_well(containers: list[ContainerStatus]) -> bool:
 def _explanation(group: JsonMapping, viewed: JsonMapping, failure: str) -> PodStatus:
     """Return reason and message of a failed pod, in Azure's words."""
     provisioning = provisioning_state(group) in _FAILED
-    warnings = [
-        str(event.get("message") or event.get("name") or "")
-        for event in mappings(_view(viewed).get("events"))
-        if str(event.get("type", "")).lower() == "warning"
-    ]
-    message = failure or (warnings[-1] if warnings else "")
+    name, words = last_warning(viewed)
+    message = failure or words or name
     explained: PodStatus = {"reason": "ProvisioningFailed"} if provisioning else {}
     if str(_view(viewed).get("state") or "").lower() == "stopped" and not provisioning:
         explained["reason"] = "Stopped"

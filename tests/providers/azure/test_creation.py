@@ -200,6 +200,32 @@ def test_a_failure_whose_cause_was_lost_is_tried_once_more(arm, provider, contex
     assert phase(provider) == "Running"
 
 
+def test_a_cause_that_was_lost_is_told_by_events(arm, provider, context):
+    pod = make_pod()
+    context.bound = [pod]
+    provider.get_pods()
+    arm.faults.add("provisioning-fails", method="PUT", times=1)
+    arm.faults.add("cut-after", method="PUT", times=1)
+    provider.create_pod(pod)
+    arm.of_pod("web").event("Pulling", "pulling image")
+    arm.of_pod("web").event("Failed", "no such share", "Warning")
+    arm.time.advance(10)
+    (listed,) = provider.get_pods()
+    assert (listed["status"]["phase"], listed["status"]["message"]) == ("Failed", "Failed: no such share")
+
+
+def test_a_failure_of_which_no_operation_tells(arm, provider, context):
+    arm.names_operations = False
+    pod = make_pod()
+    context.bound = [pod]
+    arm.faults.add("provisioning-fails", method="PUT", times=1)
+    provider.create_pod(pod)
+    arm.of_pod("web").event("Failed", "no such share", "Warning")
+    arm.time.advance(10)
+    (listed,) = provider.get_pods()
+    assert (listed["status"]["phase"], listed["status"]["message"]) == ("Failed", "no such share")
+
+
 def test_a_group_that_failed_while_it_was_made_is_a_failed_pod(arm, provider, context):
     pod = make_pod()
     context.bound = [pod]

@@ -51,9 +51,9 @@ class Steps:
         self.clock.advance(1)
         return self.inventory.take_absence(name, self.clock.monotonic() - ago)
 
-    def wrote(self, group, operation="", anew=True):
+    def wrote(self, group, operation="", anew=True, lost=False):
         self.clock.advance(1)
-        return self.inventory.wrote(group["name"], WEB, group, operation, anew=anew)
+        return self.inventory.wrote(group["name"], WEB, group, operation, anew=anew, lost=lost)
 
     def uids(self, wanted=()):
         return [pod["metadata"]["uid"] for pod in self.inventory.pods("", wanted)]
@@ -208,7 +208,7 @@ def test_a_group_that_failed_for_want_of_room_is_made_again(steps, inventory):
     assert steps.uids() == ["uid-1"]  # a leak, where nobody wants it
     assert inventory.take_failure("uid-1") == "ServiceUnavailable: no room"
     assert inventory.take_failure("uid-1") == ""
-    steps.wrote(group(provisioning="Creating"))
+    steps.wrote(group(provisioning="Creating"), lost=True)
     assert steps.uids(wanted={"uid-1"}) == ["uid-1"]
     assert steps.phase() == "Pending"
 

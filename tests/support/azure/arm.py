@@ -47,6 +47,7 @@ class FakeArm:
         self.subnets = {}
         self.reads_left = 11999
         self.list_shows_views = False
+        self.names_operations = True  # in the header of a PUT's answer
         self.closing = threading.Event()
         self._lock = threading.Lock()
         self._server = None
@@ -186,7 +187,8 @@ class FakeArm:
         failing = self.faults.pick({"provisioning-fails"}, "PUT", name)
         group, new = self.groups.put(name, body, failure=failing and (failing.code, failing.message))
         operation = f"{self.url}{LOCATION}/operations/{group.operation}?api-version=2023-05-01"
-        return 201 if new else 200, {"Azure-AsyncOperation": operation}, group.listed()
+        headers = {"Azure-AsyncOperation": operation} if self.names_operations else {}
+        return 201 if new else 200, headers, group.listed()
 
     def _delete(self, name):
         if self.faults.pick({"delete-ignored"}, "DELETE", name):
