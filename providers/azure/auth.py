@@ -1,7 +1,7 @@
 """Tokens for Azure Resource Manager: got by the credential's kind, cached, refreshed before they expire.
 
-A service principal's token is one POST (OAuth 2.0 client credentials, RFC 6749 section 4.4, the v1 endpoint of
-Entra ID), made here. Managed and workload identity have a dozen environments and rules each: those are
+A service principal's token is one POST (OAuth 2.0 client credentials, RFC 6749 section 4.4), made here: to the v1
+endpoint of Entra ID, which every cloud has had from its beginning, or to v2.0 where there is no v1. Managed and workload identity have a dozen environments and rules each: those are
 azure-identity's, the extra `[azure]`.
 """
 
@@ -18,6 +18,7 @@ import requests
 from requests.auth import AuthBase
 
 from virtual_kubelet.errors import ConfigError, ProviderError, Unauthorized, Unavailable
+from virtual_kubelet.providers.azure import clouds
 from virtual_kubelet.providers.azure.credentials import Credential, Kind
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 
@@ -137,30 +138,45 @@ def source(credential: Credential, session: requests.Session, clock: Clock = SYS
 
 
 class _ServicePrincipal:
-    """Client credentials: one POST for a token."""
+    """Client credentials: one POST for a token. One fetch at a time (`Tokens` sees to that)."""
 
     def __init__(self, credential: Credential, session: requests.Session, clock: Clock) -> None:
         self._credential = credential
         self._session = session
         self._clock = clock
-        tenant = quote(credential.tenant_id, safe="")
-        self._url = f"{credential.active_directory}/{tenant}/oauth2/token"
+        base = f"{credential.active_directory}/{quote(credential.tenant_id, safe='')}/oauth2"
+        # Address, and what of the form is not the same at all of them.
+        self._endpoints = [
+            (f"{base}/token", {"resource": credential.resource}),
+            (f"{base}/v2.0/token", {"scope": f"{credential.resource_manager}/.default"}),
+        ]
 
     def __call__(self) -> Token:
+        response, document = self._ask()
+        if len(self._endpoints) > 1 and _is_absent(response, document):
+            del self._endpoints[0]
+            response, document = self._ask()
+        if response.status_code != requests.codes.ok:
+            raise self._refusal(response.status_code, document)
+        return self._token(document)
+
+    @property
+    def _url(self) -> str:
+        return self._endpoints[0][0]
+
+    def _ask(self) -> tuple[requests.Response, dict[str, Any]]:
+        url, audience = self._endpoints[0]
         form = {
             "grant_type": "client_credentials",
             "client_id": self._credential.client_id,
             "client_secret": self._credential.client_secret,
-            "resource": f"{self._credential.resource_manager}/",
+            **audience,
         }
         try:
-            response = self._session.post(self._url, data=form, timeout=TIMEOUT, allow_redirects=False)
+            response = self._session.post(url, data=form, timeout=TIMEOUT, allow_redirects=False)
         except requests.RequestException as error:
-            raise Unavailable(f"{self._url} cannot be reached: {_reason(error)}") from error
-        document = _json(response)
-        if response.status_code != requests.codes.ok:
-            raise self._refusal(response.status_code, document)
-        return self._token(document)
+            raise Unavailable(f"{url} cannot be reached: {_reason(error)}") from error
+        return response, _json(response)
 
     def _refusal(self, status: int, document: dict[str, Any]) -> ProviderError:
         # The description goes on with trace ids and times, which would make every failure a new text.
@@ -196,17 +212,25 @@ class _Identity:
         self._scope = f"{credential.resource_manager}/.default"
         self._what = credential.kind.value
         self._credential: Any
+        try:
+            self._credential = self._make(library, credential)
+        except ValueError as error:  # what the library knows of this environment forbids it
+            raise ConfigError(f"{self._what}: {_first_line(error)}") from error
+
+    @staticmethod
+    def _make(library: Any, credential: Credential) -> Any:
         if credential.kind is Kind.WORKLOAD_IDENTITY:
-            self._credential = library.WorkloadIdentityCredential(
+            return library.WorkloadIdentityCredential(
                 tenant_id=credential.tenant_id,
                 client_id=credential.client_id,
                 token_file_path=credential.federated_token_file,
                 authority=credential.active_directory,
+                # Asking the public cloud about an authority that it does not know would refuse it.
+                disable_instance_discovery=not clouds.is_known(credential.active_directory),
             )
-        elif credential.client_id:
-            self._credential = library.ManagedIdentityCredential(client_id=credential.client_id)
-        else:
-            self._credential = library.ManagedIdentityCredential()
+        if credential.client_id:
+            return library.ManagedIdentityCredential(client_id=credential.client_id)
+        return library.ManagedIdentityCredential()
 
     def __call__(self) -> Token:
         from azure.core.exceptions import ClientAuthenticationError
@@ -230,6 +254,12 @@ def _json(response: requests.Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _is_absent(response: requests.Response, document: dict[str, Any]) -> bool:
+    """Tell whether there is no such endpoint: what there is answers with an OAuth error (RFC 6749 section 5.2)."""
+    missing = {requests.codes.not_found, requests.codes.method_not_allowed, requests.codes.gone}
+    return response.status_code in missing and not isinstance(document.get("error"), str)
 
 
 def _first_line(error: Exception) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from virtual_kubelet.errors import ConfigError
 
-__all__ = ["CLOUDS", "PUBLIC", "Cloud", "endpoint", "named"]
+__all__ = ["CLOUDS", "PUBLIC", "Cloud", "endpoint", "is_known", "named"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ _ALIASES = {
     "azurecloud": "azurepubliccloud",
     "azureusgovernment": "azureusgovernmentcloud",
 }
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
 
 
 def named(name: str, where: str) -> Cloud:
@@ -47,6 +48,11 @@ def named(name: str, where: str) -> Cloud:
     raise ConfigError(f'{where}: "{name}" is not an Azure cloud; use one of {known}')
 
 
+def is_known(active_directory: str) -> bool:
+    """Tell whether an endpoint of Entra ID, without a slash at its end, is one of Azure's own clouds."""
+    return any(cloud.active_directory == active_directory for cloud in CLOUDS)
+
+
 def endpoint(url: str, where: str) -> str:
     """Return an endpoint without the slash at its end.
 
@@ -55,6 +61,6 @@ def endpoint(url: str, where: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ConfigError(f'{where}: "{url}" is not an http or https address')
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if parts.scheme == "http" and not _LOOPBACK.fullmatch(parts.hostname):
         raise ConfigError(f'{where}: "{url}" must be https, for credentials are sent to it')
     return url.rstrip("/")

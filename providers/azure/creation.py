@@ -85,9 +85,7 @@ class Creation:
         look_first = entry.doubtful if entry else again or not self._inventory.listed
         again_after_failure = entry is not None and entry.waits_for_room
         written = self._put(name, identity, group, look_first=look_first, failed=again_after_failure)
-        self._inventory.wrote(
-            name, identity, written.group, written.operation, anew=True, lost=written.lost
-        )
+        self._inventory.wrote(name, identity, written.group, written.operation, anew=True, lost=written.lost)
         self._tell_notes(pod, identity)
 
     def group(self, pod: Pod) -> JsonObject:

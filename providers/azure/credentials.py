@@ -71,6 +71,12 @@ class Credential:
     client_id: str = ""
     client_secret: str = field(default="", repr=False)
     federated_token_file: str = ""
+    audience: str = ""  # of Resource Manager, as the file or setting writes its endpoint
+
+    @property
+    def resource(self) -> str:
+        """What a token is for, as the v1 endpoint of Entra ID wants it."""
+        return self.audience or f"{self.resource_manager}/"
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,7 @@ def _credential(merged: Mapping[str, Any]) -> Credential:
         client_id=merged.get(name, ""),
         client_secret=merged.get("client_secret", "") if kind is Kind.SERVICE_PRINCIPAL else "",
         federated_token_file=merged.get("federated_token_file", ""),
+        audience=merged.get("resource_manager", ""),
     )
 
 

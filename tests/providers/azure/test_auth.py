@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 import requests
@@ -162,6 +163,35 @@ def test_refusals(clock, status, answer, error, words):
 
 
 @responses.activate
+def test_the_newer_endpoint_where_there_is_no_other(clock):
+    responses.post(URL, status=404, body="no such page")
+    responses.post(
+        "https://login.example/t/oauth2/v2.0/token", json={"access_token": "value", "expires_in": 60}
+    )
+    tokens = auth.source(CREDENTIAL, requests.Session(), clock)
+    assert tokens.get() == "value"
+    assert "scope=https%3A%2F%2Farm.example%2F.default" in responses.calls[1].request.body
+    clock.advance(60)
+    tokens.get()
+    assert len(responses.calls) == 3  # the other is not tried again
+
+
+@responses.activate
+def test_a_refusal_by_404_is_the_answer(clock):
+    responses.post(URL, status=404, json={"error": "invalid_request", "error_description": "no tenant"})
+    with pytest.raises(Unavailable, match="invalid_request: no tenant"):
+        auth.source(CREDENTIAL, requests.Session(), clock).get()
+    assert len(responses.calls) == 1
+
+
+@responses.activate
+def test_a_token_is_for_the_endpoint_as_it_is_written(clock):
+    responses.post(URL, json={"access_token": "value", "expires_in": 60})
+    auth.source(replace(CREDENTIAL, audience="https://arm.example"), requests.Session(), clock).get()
+    assert responses.calls[0].request.body.endswith("resource=https%3A%2F%2Farm.example")
+
+
+@responses.activate
 def test_an_endpoint_that_is_away(clock):
     responses.post(URL, body=requests.ConnectionError("refused"))
     with pytest.raises(Unavailable, match="cannot be reached"):
@@ -238,7 +268,16 @@ def test_a_workload_identity(clock, identity):
         "client_id": "c",
         "token_file_path": "/f",
         "authority": "https://login.example",
+        "disable_instance_discovery": True,  # of no cloud of Azure's own
     }
+
+
+def test_what_the_library_refuses_is_a_wrong_configuration(clock):
+    pytest.importorskip("azure.identity")
+    place = "http://127.0.0.1:1"
+    credential = Credential(Kind.WORKLOAD_IDENTITY, place, place, "t", "c", federated_token_file="/f")
+    with pytest.raises(ConfigError, match="workload identity: .*https"):
+        auth.source(credential, requests.Session(), clock)
 
 
 def test_failures_of_identities(clock, identity):
