@@ -1,0 +1,97 @@
+"""Managed and workload identity through azure-identity as it is, to token endpoints of our own."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+
+from virtual_kubelet.providers.azure import auth
+from virtual_kubelet.providers.azure.credentials import Credential, Kind
+from virtual_kubelet.runtime.threads import spawn
+from virtual_kubelet.web.self_signed import self_signed
+
+pytest.importorskip("azure.identity")
+
+ARM = "https://management.azure.com"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self._answer("")
+
+    def do_POST(self):
+        self._answer(self.rfile.read(int(self.headers["Content-Length"])).decode())
+
+    def _answer(self, form):
+        self.server.asked.append((self.path, dict(self.headers), form))
+        end = int(time.time()) + 3600
+        token = {
+            "access_token": "t0ken",
+            "expires_in": "3600",
+            "expires_on": str(end),
+            "token_type": "Bearer",
+        }
+        body = json.dumps(token).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def endpoint():
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+        server.daemon_threads = False
+        server.asked = []
+        serving = spawn(server.serve_forever, 0.05, name="tokens")
+        yield server
+        server.shutdown()
+        serving.join()
+
+
+def token(credential):
+    return auth.source(credential, requests.Session()).get()
+
+
+def test_the_identity_of_a_machine(endpoint, monkeypatch):
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://127.0.0.1:{endpoint.server_port}")
+    assert token(Credential(Kind.MANAGED_IDENTITY, "https://login", ARM, client_id="mine")) == "t0ken"
+    path, headers, _ = endpoint.asked[-1]
+    assert path.startswith("/metadata/identity/oauth2/token?")
+    assert f"resource={ARM}" in path
+    assert "client_id=mine" in path
+    assert headers["Metadata"] == "true"
+
+
+def test_the_identity_of_a_service(endpoint, monkeypatch):
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{endpoint.server_port}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "s3cret")
+    assert token(Credential(Kind.MANAGED_IDENTITY, "https://login", ARM)) == "t0ken"
+    assert endpoint.asked[-1][1]["X-IDENTITY-HEADER"] == "s3cret"
+
+
+def test_a_workload_identity(endpoint, monkeypatch, tmp_path):
+    pair = self_signed(["localhost"])
+    for name, content in (("cert", pair.certificate), ("key", pair.key), ("jwt", b"from-kubernetes")):
+        (tmp_path / name).write_bytes(content)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    endpoint.socket = context.wrap_socket(endpoint.socket, server_side=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert"))
+    place = f"https://localhost:{endpoint.server_port}"
+    credential = Credential(
+        Kind.WORKLOAD_IDENTITY, place, ARM, "tenant", "app", federated_token_file=str(tmp_path / "jwt")
+    )
+    assert token(credential) == "t0ken"
+    path, _, form = endpoint.asked[-1]
+    assert path == "/tenant/oauth2/v2.0/token"
+    assert "client_assertion=from-kubernetes" in form
