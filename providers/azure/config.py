@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from virtual_kubelet import codec
 from virtual_kubelet.errors import ConfigError
 from virtual_kubelet.provider import ProviderConfig
 from virtual_kubelet.providers.azure import credentials, settings
@@ -192,7 +191,7 @@ def _kube_proxy(values: Mapping[str, Any]) -> KubeProxy | None:
 def _log_analytics(values: Mapping[str, Any]) -> LogAnalytics | None:
     workspace, key = values.get("log_analytics_id", ""), values.get("log_analytics_key", "")
     if path := values.get("log_analytics_location"):
-        document = _json_file(path, "LOG_ANALYTICS_AUTH_LOCATION")
+        document = credentials.load_file(path, "LOG_ANALYTICS_AUTH_LOCATION")
         workspace = workspace or document.get("workspaceID") or document.get("workspaceId") or ""
         key = key or document.get("workspaceKey") or ""
     if not workspace and not key:
@@ -201,15 +200,3 @@ def _log_analytics(values: Mapping[str, Any]) -> LogAnalytics | None:
         missing = "LOG_ANALYTICS_KEY" if workspace else "LOG_ANALYTICS_ID"
         raise ConfigError(f"half a Log Analytics workspace: set {missing} too")
     return LogAnalytics(str(workspace), str(key), values.get("cluster_resource_id", ""))
-
-
-def _json_file(path: str, source: str) -> Mapping[str, Any]:
-    try:
-        document = codec.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise ConfigError(f"{source} {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{source} {path}: not JSON") from error
-    if not isinstance(document, dict):
-        raise ConfigError(f"{source} {path}: must hold a JSON object")
-    return document

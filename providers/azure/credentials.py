@@ -17,7 +17,7 @@ from virtual_kubelet import codec
 from virtual_kubelet.errors import ConfigError
 from virtual_kubelet.providers.azure import clouds
 
-__all__ = ["Credential", "Kind", "Place", "gather"]
+__all__ = ["Credential", "Kind", "Place", "gather", "load_file"]
 
 # PowerShell redirects text as UTF-16; the longer mark first, for UTF-32 LE begins with UTF-16 LE's.
 _MARKS = (
@@ -161,7 +161,7 @@ def _kind(merged: Mapping[str, Any]) -> Kind:
 
 
 def _from_file(path: str, names: Mapping[str, str], source: str) -> dict[str, str]:
-    document = _load(path, source)
+    document = load_file(path, source)
     found: dict[str, str] = {}
     for key, name in names.items():
         value = document.get(key)
@@ -173,7 +173,8 @@ def _from_file(path: str, names: Mapping[str, str], source: str) -> dict[str, st
     return found
 
 
-def _load(path: str, source: str) -> dict[str, Any]:
+def load_file(path: str, source: str) -> dict[str, Any]:
+    """Return the JSON object of a file with secrets; `ConfigError` begins with `source`."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import shlex
 import threading
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import websocket
@@ -20,6 +21,7 @@ import websocket
 from virtual_kubelet.errors import ProviderError, Unavailable
 from virtual_kubelet.provider import ExecIO, TerminalSize
 from virtual_kubelet.providers.azure.client import Session
+from virtual_kubelet.providers.azure.transport import trusted
 from virtual_kubelet.runtime.threads import Deadline, join_all, spawn
 
 __all__ = ["command_line", "connect", "terminal_size"]
@@ -77,9 +79,11 @@ def _open(session: Session, *, secure: bool) -> websocket.WebSocket:
     parts = urlsplit(session.uri)
     if parts.scheme not in {"ws", "wss"} or (secure and parts.scheme != "wss"):
         raise ProviderError(f"Azure gave a session address that is not wss ({parts.scheme}://{parts.netloc})")
+    bundle = trusted()
+    trust = {"ca_cert_path" if Path(bundle).is_dir() else "ca_certs": bundle}
     try:
         return websocket.create_connection(
-            session.uri, timeout=CONNECT_TIMEOUT, enable_multithread=True, suppress_origin=True
+            session.uri, timeout=CONNECT_TIMEOUT, enable_multithread=True, suppress_origin=True, sslopt=trust
         )
     except (websocket.WebSocketException, OSError) as error:
         raise Unavailable(

@@ -29,7 +29,7 @@ from virtual_kubelet.pure.backoff import Backoff
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.threads import StopSignal
 
-__all__ = ["Answer", "NoAnswer", "Transport", "new_session"]
+__all__ = ["Answer", "NoAnswer", "Transport", "new_session", "trusted"]
 
 logger = logging.getLogger(__name__)
 
@@ -68,12 +68,18 @@ def new_session(endpoint: str) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     session.proxies = requests.utils.get_environ_proxies(endpoint)
-    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    session.verify = trusted()
     adapter = HTTPAdapter(pool_connections=4, pool_maxsize=POOL, max_retries=0)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return session
+
+
+def trusted() -> str:
+    """Return the file or folder of certificates that peers must be signed by: of the environment, else certifi's."""
+    given = (os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"))
+    return next(filter(None, given), requests.utils.DEFAULT_CA_BUNDLE_PATH)
 
 
 class Transport:
@@ -91,6 +97,7 @@ class Transport:
         clock: Clock = SYSTEM,
     ) -> None:
         self._endpoint = endpoint
+        self._prefix = urlsplit(endpoint).path  # "" but behind a gateway that puts ARM into a folder
         self._tokens = tokens
         self._session = session
         self._budget = budget
@@ -161,7 +168,8 @@ class Transport:
             self._health.succeeded()
 
     def _url(self, path: str) -> str:
-        return self._endpoint + urlsplit(path).path
+        parts = urlsplit(path)
+        return self._endpoint + (parts.path.removeprefix(self._prefix) if parts.netloc else parts.path)
 
     def _retrying(self) -> Retrying:
         end = self._clock.monotonic() + WITHIN

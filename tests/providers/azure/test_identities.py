@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import ssl
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
+from support.azure.tls import own_tls
 
 from virtual_kubelet.providers.azure import auth
 from virtual_kubelet.providers.azure.credentials import Credential, Kind
 from virtual_kubelet.runtime.threads import spawn
-from virtual_kubelet.web.self_signed import self_signed
 
 pytest.importorskip("azure.identity")
 
@@ -80,13 +79,10 @@ def test_the_identity_of_a_service(endpoint, monkeypatch):
 
 
 def test_a_workload_identity(endpoint, monkeypatch, tmp_path):
-    pair = self_signed(["localhost"])
-    for name, content in (("cert", pair.certificate), ("key", pair.key), ("jwt", b"from-kubernetes")):
-        (tmp_path / name).write_bytes(content)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    (tmp_path / "jwt").write_text("from-kubernetes")
+    context, bundle = own_tls(tmp_path)
     endpoint.socket = context.wrap_socket(endpoint.socket, server_side=True)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
     place = f"https://localhost:{endpoint.server_port}"
     credential = Credential(
         Kind.WORKLOAD_IDENTITY, place, ARM, "tenant", "app", federated_token_file=str(tmp_path / "jwt")

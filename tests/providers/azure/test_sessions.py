@@ -3,14 +3,17 @@ from __future__ import annotations
 import threading
 
 import pytest
+from support.azure.arm import FakeArm
 from support.azure.io import FakeIO
+from support.azure.tls import own_tls
 from support.pods import make_pod
 from support.waiting import eventually
 
 from virtual_kubelet.errors import InvalidInput, NotFound, NotSupported, ProviderError, Unavailable
-from virtual_kubelet.provider import TerminalSize
+from virtual_kubelet.provider import ProviderConfig, TerminalSize
 from virtual_kubelet.providers.azure import sessions
 from virtual_kubelet.providers.azure.client import Session
+from virtual_kubelet.providers.azure.provider import create
 from virtual_kubelet.runtime.threads import spawn
 
 
@@ -79,6 +82,26 @@ def test_a_client_that_does_not_read(arm, run):
     io = FakeIO()
     io.broken = True
     assert run(["echo", "x"], io) == 0
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_azure_by_tls_with_a_ca_of_ones_own(tmp_path, monkeypatch, context, variable):
+    tls, bundle = own_tls(tmp_path)
+    for other in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(variable, bundle)
+    with FakeArm(tls=tls) as arm:
+        provider = create(ProviderConfig(node_name="vk", environ=arm.environ(tmp_path / "auth.json")))
+        try:
+            provider.bind(context)
+            pod = make_pod()
+            provider.create_pod(pod)
+            arm.time.advance(10)
+            io = FakeIO()
+            provider.exec_in_container("default", "web", pod["metadata"]["uid"], "main", ["echo", "x"], io)
+            assert io.output == b"x\n"
+        finally:
+            provider.close(5)
 
 
 def test_a_command_that_is_not_there(run):

@@ -90,7 +90,7 @@ def test_lists_and_tables(tmp_path):
 
 def test_a_log_analytics_workspace_from_its_file(tmp_path):
     path = tmp_path / "workspace.json"
-    path.write_text('{"workspaceID": "w", "workspaceKey": "k"}')
+    path.write_text('{"workspaceID": "w", "workspaceKey": "k"}', encoding="utf-16")  # as PowerShell does
     workspace = load(tmp_path, LOG_ANALYTICS_AUTH_LOCATION=str(path), CLUSTER_RESOURCE_ID="/c").log_analytics
     assert (workspace.workspace_id, workspace.workspace_key, workspace.cluster_resource_id) == (
         "w",

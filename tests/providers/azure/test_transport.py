@@ -22,13 +22,13 @@ URL = f"{ARM}/thing"
 
 
 class Parts:
-    def __init__(self, clock):
+    def __init__(self, clock, endpoint=ARM):
         self.clock = clock
         self.tokens = Tokens(self._token, clock)
         self.issued = 0
         self.budget, self.health = ReadBudget(180, clock), Health(clock)
         self.transport = Transport(
-            ARM,
+            endpoint,
             self.tokens,
             new_session(ARM),
             budget=self.budget,
@@ -69,6 +69,13 @@ def test_what_a_request_carries(parts, monkeypatch, tmp_path):
     assert request.headers["Content-Type"] == "application/json"
     assert json.loads(request.body) == {"a": "b"}
     assert request.params == {"api-version": "1"}
+
+
+@responses.activate
+@pytest.mark.parametrize("path", ["/thing", f"{ARM}/azure/thing"])
+def test_an_endpoint_in_a_folder(quick, path):
+    responses.get(f"{ARM}/azure/thing", json={"x": 1})
+    assert Parts(SYSTEM, f"{ARM}/azure").send("GET", path).body == {"x": 1}
 
 
 @responses.activate

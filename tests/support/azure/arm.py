@@ -31,7 +31,9 @@ LOCATION = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.ContainerInstance
 class FakeArm:
     """`with FakeArm() as arm:`; `arm.url` is both ARM's and Entra's endpoint."""
 
-    def __init__(self, *, speed=0.0, page_size=100, **life):
+    def __init__(self, *, speed=0.0, page_size=100, tls=None, **life):
+        """`tls`: an `ssl.SSLContext` for localhost."""
+        self._tls = tls
         self.time = FakeTime(speed=speed)
         self.groups = Groups(self.time, GROUPS, **life)
         self.faults = Faults()
@@ -45,6 +47,7 @@ class FakeArm:
         self.usages = [("ContainerGroups", 100, 3), ("StandardCores", 10, 4)]
         self.metrics = {}  # (group, container) -> (millicores, bytes)
         self.subnets = {}
+        self.subnet_state = "Succeeded"
         self.reads_left = 11999
         self.list_shows_views = False
         self.names_operations = True  # in the header of a PUT's answer
@@ -56,6 +59,8 @@ class FakeArm:
 
     def __enter__(self):
         self._server = Server(self)
+        if self._tls:
+            self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = spawn(self._server.serve_forever, 0.05, name="fake-arm")
         return self
 
@@ -68,7 +73,11 @@ class FakeArm:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"{'https' if self._tls else 'http'}://{self._host}"
+
+    @property
+    def _host(self):
+        return f"{'localhost' if self._tls else '127.0.0.1'}:{self._server.server_port}"
 
     def auth_file(self, path):
         path.write_text(
@@ -232,9 +241,8 @@ class FakeArm:
             raise Refused(405, "MethodNotAllowed", method)
         session = Session(verb, group, container, **({} if verb == "attach" else self._exec_request(body)))
         self.sessions[secrets.token_hex(8)] = session
-        address = (
-            f"ws://127.0.0.1:{self._server.server_port}/{verb}/{next(reversed(self.sessions))}?rows=1&api=1"
-        )
+        scheme = "wss" if self._tls else "ws"
+        address = f"{scheme}://{self._host}/{verb}/{next(reversed(self.sessions))}?rows=1&api=1"
         return 200, {}, {"webSocketUri": address, "password": session.password}
 
     @staticmethod
@@ -298,4 +306,12 @@ class FakeArm:
             self.subnets[path] = body
         if path not in self.subnets:
             raise Refused(404, "NotFound", path)
-        return 200, {}, self.subnets[path]
+        subnet = self.subnets[path]
+        return (
+            200,
+            {},
+            {
+                **subnet,
+                "properties": {**subnet["properties"], "provisioningState": self.subnet_state},
+            },
+        )
