@@ -71,7 +71,7 @@ class Client:
             if take is not None:
                 take()
             page = self._page(path, query)
-            groups.extend(page["value"])
+            groups.extend(group for group in page["value"] or () if isinstance(group, dict))
             link = page.get("nextLink")
             if not link:
                 return groups
@@ -87,9 +87,11 @@ class Client:
         except NotFound as error:
             # A list that is not there is not an empty one.
             raise Unavailable(str(error)) from error
-        if not isinstance(answer.body, dict) or not isinstance(answer.body.get("value"), list):
+        body = answer.body if isinstance(answer.body, dict) else {}
+        # null is how some serializers write an empty array.
+        if "value" not in body or not isinstance(body["value"], (list, type(None))):
             raise Unavailable("GET container groups: the answer is no list")
-        return answer.body
+        return body
 
     def get(self, name: str, *, counted: bool = False) -> JsonObject | None:
         """Return a container group with its instance view; None where there is none."""
@@ -208,10 +210,11 @@ class Client:
             return None
         return _object(answer.body, "GET subnet")
 
-    def put_subnet(self, subnet: str, body: JsonObject) -> None:
-        """Create or change a subnet."""
+    def put_subnet(self, subnet: str, body: JsonObject) -> JsonObject:
+        """Create or change a subnet; return what it is then."""
         query = {"api-version": NETWORK_VERSION}
-        self._transport.send("PUT", subnet, query, body, what="subnet", vital=False)
+        answer = self._transport.send("PUT", subnet, query, body, what="subnet", vital=False)
+        return answer.body if isinstance(answer.body, dict) else {}
 
     def close(self) -> None:
         """Wake what waits and refuse new calls."""

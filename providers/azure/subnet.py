@@ -12,10 +12,13 @@ from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.providers.azure.client import Client
 from virtual_kubelet.providers.azure.config import Subnet
 from virtual_kubelet.providers.azure.network import DELEGATION
+from virtual_kubelet.providers.azure.shapes import mapping, mappings
 
 __all__ = ["SubnetKeeper", "delegated"]
 
 logger = logging.getLogger(__name__)
+
+READY_PAUSE = 5.0  # seconds before a subnet that is being made is looked at again
 
 
 class SubnetKeeper:
@@ -51,30 +54,41 @@ class SubnetKeeper:
         found = self._client.subnet(subnet.id)
         if found is None:
             logger.info("making subnet %s with %s", subnet.id, subnet.cidr)
-            self._client.put_subnet(subnet.id, delegated({"properties": {"addressPrefix": subnet.cidr}}))
+            self._put(subnet, {"properties": {"addressPrefix": subnet.cidr}})
             return
-        properties: Mapping[str, Any] = found.get("properties") or {}
+        _check_ready(subnet, found)
+        properties = mapping(found.get("properties"))
         ranges = {properties.get("addressPrefix"), *(properties.get("addressPrefixes") or ())}
         if subnet.cidr not in ranges:
             known = ", ".join(sorted(item for item in ranges if item)) or "no range"
             raise ProviderError(f"subnet {subnet.id} has {known}, not {subnet.cidr}: correct SubnetCIDR")
         if not _is_delegated(properties):
             logger.info("delegating subnet %s to container groups", subnet.id)
-            self._client.put_subnet(subnet.id, delegated(found))
+            self._put(subnet, found)
+
+    def _put(self, subnet: Subnet, body: JsonObject) -> None:
+        _check_ready(subnet, self._client.put_subnet(subnet.id, delegated(body)))
 
 
 def delegated(subnet: Mapping[str, Any]) -> JsonObject:
     """Return `subnet` with the delegation that container groups need."""
-    properties = subnet.get("properties") or {}
-    others = [item for item in properties.get("delegations") or () if not _is_ours(item)]
+    properties = mapping(subnet.get("properties"))
+    others = [item for item in mappings(properties.get("delegations")) if not _is_ours(item)]
     ours = {"name": "aciDelegation", "properties": {"serviceName": DELEGATION}}
     return {**subnet, "properties": {**properties, "delegations": [*others, ours]}}
 
 
+def _check_ready(subnet: Subnet, body: Mapping[str, Any]) -> None:
+    """Raise `Unavailable` as long as Azure is still at work on a subnet: it takes no group then."""
+    state = str(mapping(body.get("properties")).get("provisioningState") or "Succeeded")
+    if state.lower() == "updating":
+        raise Unavailable(f"subnet {subnet.id} is being prepared", retry_after=READY_PAUSE)
+
+
 def _is_delegated(properties: Mapping[str, Any]) -> bool:
-    return any(_is_ours(item) for item in properties.get("delegations") or ())
+    return any(_is_ours(item) for item in mappings(properties.get("delegations")))
 
 
 def _is_ours(delegation: Mapping[str, Any]) -> bool:
-    name = str((delegation.get("properties") or {}).get("serviceName") or "")
+    name = str(mapping(delegation.get("properties")).get("serviceName") or "")
     return name.casefold() == DELEGATION.casefold()

@@ -44,6 +44,12 @@ def test_pages_of_a_list(client):
     assert len(pages) == 2
 
 
+@pytest.mark.parametrize("value", [None, [], ["nonsense"]])
+def test_a_list_of_nothing(client, value):
+    client.mock.get(GROUPS, json={"value": value})
+    assert client.list_all() == []
+
+
 @pytest.mark.parametrize(
     "answer",
     [

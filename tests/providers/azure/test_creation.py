@@ -343,6 +343,18 @@ def test_a_subnet_is_made_where_its_range_is_configured(arm, make_provider):
     assert provider.get_pod_status("default", "web")["podIP"].startswith("10.240.")
 
 
+def test_a_subnet_that_is_being_made_is_waited_for(arm, make_provider):
+    provider = make_provider(ACI_SUBNET_NAME=SUBNET, ACI_SUBNET_CIDR="10.241.0.0/16")
+    arm.subnet_state = "Updating"
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="is being prepared"):
+            provider.create_pod(make_pod())
+    assert arm.count("PUT") == arm.count("PUT", "subnets") == 1
+    arm.subnet_state = "Succeeded"
+    provider.create_pod(make_pod())
+    assert arm.count("PUT", "containerGroups") == 1
+
+
 def test_a_subnet_that_is_there_is_delegated(arm, make_provider):
     arm.subnets[SUBNET] = {
         "properties": {"addressPrefixes": ["10.241.0.0/16"], "delegations": []},
