@@ -27,6 +27,7 @@ __all__ = ["Bearer", "Token", "Tokens", "source"]
 logger = logging.getLogger(__name__)
 
 REFRESH_BEFORE = 300.0  # seconds before its end at which a token is replaced
+REFUSED_FOR = 10.0  # seconds for which a refusal is believed: every call of every pod would ask again
 SHORTEST_LIFE = 30.0  # seconds: what we assume of a token that says nothing believable
 TIMEOUT = (5.0, 15.0)  # seconds: connect, read
 
@@ -76,6 +77,7 @@ class Tokens:
         self._fetching = False
         self._rounds = 0  # fetches that have ended
         self._failure: ProviderError | None = None  # of the last one
+        self._ended_at = 0.0  # monotonic: when the last one ended
 
     def get(self) -> str:
         """Return a token that has not ended.
@@ -90,7 +92,7 @@ class Tokens:
                 token, now = self._token, self._clock.now()
                 if token and now < (token.expires_at if self._fetching else token.refresh_at):
                     return token.value
-                if self._rounds > round_before and self._failure:
+                if self._failure and (self._rounds > round_before or self._is_refused()):
                     raise self._failure
                 if not self._fetching:
                     self._fetching = True
@@ -104,6 +106,10 @@ class Tokens:
             if self._token and self._token.value == value:
                 self._token = None
 
+    def _is_refused(self) -> bool:
+        late = self._clock.monotonic() - self._ended_at >= REFUSED_FOR
+        return isinstance(self._failure, Unauthorized) and not late
+
     def _refresh(self) -> str:
         fresh: Token | None = None
         failure: ProviderError | None = None
@@ -116,6 +122,7 @@ class Tokens:
                 self._fetching = False
                 self._rounds += 1
                 self._failure = failure
+                self._ended_at = self._clock.monotonic()
                 self._token = token = fresh or self._token
                 self._changed.notify_all()
         if failure is not None:

@@ -96,6 +96,20 @@ def test_one_fetch_at_a_time_and_its_failure_is_everybodys(clock):
     assert fetch.calls == 1
 
 
+def test_a_refusal_is_believed_for_a_while_and_a_failure_is_not(clock):
+    fetch = Fetcher(clock)
+    tokens = Tokens(fetch, clock)
+    for failure, calls in ((Unavailable("away"), 3), (Unauthorized("no"), 1)):
+        fetch.calls, fetch.failure = 0, failure
+        for _ in range(3):
+            with pytest.raises(type(failure)):
+                tokens.get()
+        assert fetch.calls == calls
+    fetch.failure = None
+    clock.advance(10)
+    assert tokens.get()
+
+
 def test_others_go_on_with_the_old_token_during_a_refresh(clock):
     fetch = Fetcher(clock)
     tokens = Tokens(fetch, clock)
@@ -292,6 +306,7 @@ def test_failures_of_identities(clock, identity):
         (OSError("cut"), Unavailable),
     ):
         identity["credential"].failure = raised
+        clock.advance(auth.REFUSED_FOR)
         with pytest.raises(expected) as caught:
             tokens.get()
         assert "more" not in str(caught.value)
