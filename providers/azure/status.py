@@ -46,6 +46,7 @@ _COMING = frozenset(
 )
 _TERMINATED = frozenset({"terminated", "succeeded", "failed", "canceled", "cancelled", "stopped"})
 _REASON = re.compile(r"([A-Z][A-Za-z]+)(?::.*)?", re.DOTALL)
+CREATING = "ContainerCreating"  # the kubelet's word for what waits without a reason of its own
 MESSAGE_LENGTH = 1024  # what a kubelet keeps of a container's last words
 
 JsonMapping = Mapping[str, Any]
@@ -75,6 +76,7 @@ def pod_status(group: JsonMapping, detail: JsonMapping | None = None, failure: s
     status: PodStatus = {"phase": _phase(group, viewed, containers)}
     if status["phase"] == "Failed":
         status.update(_explanation(group, viewed, failure))
+        _end_waiting(containers + starters, status.get("reason", ""))
     elif failure:
         status["message"] = failure
     address = _address(group) or _address(viewed)
@@ -190,6 +192,13 @@ def _container_status(group: JsonMapping, item: JsonMapping) -> ContainerStatus:
     return status
 
 
+def _end_waiting(containers: list[ContainerStatus], reason: str) -> None:
+    """Say of containers that never began why they never will; kubectl shows that in place of the phase."""
+    for item in containers:
+        if item["state"].get("waiting", {}).get("reason") == CREATING:
+            item["state"] = {"waiting": {"reason": reason or "Failed"}}
+
+
 def _state(raw: Any) -> ContainerState:
     said = mapping(raw)
     state = str(said.get("state") or "")
@@ -199,11 +208,9 @@ def _state(raw: Any) -> ContainerState:
     if state.lower() in _TERMINATED:
         return {"terminated": _terminated(state, said)}
     detail = str(said.get("detailStatus") or "")
+    own = CREATING if state.lower() in {"", "waiting"} else state
     match = _REASON.fullmatch(detail)
-    if match:
-        reason = match.group(1)
-    else:
-        reason = state if state.lower() not in {"", "waiting"} else "ContainerCreating"
+    reason = match.group(1) if match else own
     return {
         "waiting": {"reason": reason, "message": detail[:MESSAGE_LENGTH]} if detail else {"reason": reason}
     }

@@ -193,6 +193,11 @@ def test_why_it_failed_in_azures_words():
     assert stopped["reason"] == "Stopped"
 
 
+def test_what_never_began_does_not_seem_to_be_coming():
+    (container,) = pod_status(make("Failed", None, {"state": "Waiting"}))["containerStatuses"]
+    assert container["state"] == {"waiting": {"reason": "ProvisioningFailed"}}
+
+
 @pytest.mark.parametrize(
     "group",
     [
