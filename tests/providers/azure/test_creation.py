@@ -132,6 +132,13 @@ def test_quota(arm, provider):
     provider.create_pod(make_pod())
 
 
+def test_a_refusal_that_passes_is_not_repeated_at_once(arm, provider):
+    arm.faults.add("400", method="PUT", code="InaccessibleImage", message="not there", times=1)
+    with pytest.raises(Unavailable, match="InaccessibleImage: not there") as caught:
+        provider.create_pod(make_pod())
+    assert caught.value.retry_after == 20
+
+
 def test_what_arm_finds_invalid_is_final(arm, provider):
     with pytest.raises(InvalidInput, match="InvalidContainerName"):
         provider.create_pod(make_pod(containers=[{"name": "UPPER", "image": "i"}]))
