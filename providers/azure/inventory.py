@@ -20,7 +20,7 @@ from virtual_kubelet.providers.azure import status as statuses
 from virtual_kubelet.providers.azure.entry import Entry, is_there
 from virtual_kubelet.providers.azure.group_events import GroupEvent
 from virtual_kubelet.providers.azure.ownership import Identity, Owner
-from virtual_kubelet.providers.azure.schedule import Reading, reading
+from virtual_kubelet.providers.azure.schedule import LONGEST_INTERVAL, Reading, reading
 from virtual_kubelet.pure.pod_phase import has_started
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 
@@ -155,12 +155,14 @@ class Inventory:
             self._drop(name.lower(), entry)
             return True
 
-    def readings(self) -> list[Reading]:
-        """Return the single reads that are worth making now, the most worth first."""
+    def readings(self, longest: float = LONGEST_INTERVAL) -> list[Reading]:
+        """Return the single reads that are worth making now, the most worth first; `longest`: see `schedule`."""
         now = self._clock.monotonic()
         with self._lock:
             found = [
-                due for entry in self._entries.values() if (due := reading(entry, now, len(self._entries)))
+                due
+                for entry in self._entries.values()
+                if (due := reading(entry, now, len(self._entries), longest))
             ]
         return sorted(found, key=lambda due: (not due.urgent, -due.weight))
 

@@ -19,7 +19,7 @@ from virtual_kubelet.providers.azure.budget import ReadBudget
 from virtual_kubelet.providers.azure.client import Client
 from virtual_kubelet.providers.azure.entry import Entry
 from virtual_kubelet.providers.azure.inventory import Inventory
-from virtual_kubelet.providers.azure.schedule import Reading
+from virtual_kubelet.providers.azure.schedule import Reading, longest_interval
 from virtual_kubelet.providers.azure.surroundings import Surroundings
 from virtual_kubelet.pure.pod_phase import has_started
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
@@ -77,7 +77,8 @@ class Refresh:
         """
         self.list_once(0.0)
         with self._read_turn:
-            self._read(self._inventory.readings())
+            singles = self._budget.per_second * (1 - 1 / LIST_SHARE)
+            self._read(self._inventory.readings(longest_interval(len(self._inventory), singles)))
             self._explain(self._inventory.unexplained())
 
     def list_once(self, max_age: float) -> None:

@@ -8,10 +8,10 @@ from virtual_kubelet.providers.azure import status as statuses
 from virtual_kubelet.providers.azure.entry import Entry
 from virtual_kubelet.pure.backoff import Backoff
 
-__all__ = ["Reading", "reading"]
+__all__ = ["LONGEST_INTERVAL", "Reading", "longest_interval", "reading"]
 
 STABLE = 20.0  # a group that has not changed for n seconds is read again after n/20
-LONGEST_INTERVAL = 30.0  # seconds, as long as there is budget
+LONGEST_INTERVAL = 30.0  # seconds, as long as there is budget; fewer where it is more than enough
 FEW = 50  # groups up to which none is too many to be read again at once
 EACH_SECOND = 100.0  # groups of more that are read again in a second, at the most
 BLIND_PAUSES = Backoff(initial=1.0, maximum=LONGEST_INTERVAL)  # after reads that showed no instance view
@@ -27,7 +27,12 @@ class Reading:
     weight: float  # the greater, the sooner
 
 
-def reading(entry: Entry, now: float, groups: int) -> Reading | None:
+def longest_interval(groups: int, per_second: float) -> float:
+    """Return the seconds after which a group is read again at the latest, where the budget allows `per_second`."""
+    return min(groups / per_second, LONGEST_INTERVAL)
+
+
+def reading(entry: Entry, now: float, groups: int, longest: float = LONGEST_INTERVAL) -> Reading | None:
     """Return the read of one of `groups` groups that is due at `now` (monotonic), or None."""
     if entry.unlisted or entry.doubtful:
         return Reading(entry.name, urgent=True, weight=2.0)
@@ -46,7 +51,7 @@ def reading(entry: Entry, now: float, groups: int) -> Reading | None:
         return None
     stable = now - entry.changed_at
     shortest = groups / EACH_SECOND if groups > FEW else 0.0
-    if age < max(shortest, min(stable / STABLE, LONGEST_INTERVAL)):
+    if age < max(shortest, min(stable / STABLE, longest)):
         return None
     # With less budget than groups, those that changed lately first: their neighbours' news is likelier.
     return Reading(entry.name, urgent=False, weight=age / (60.0 + min(stable, 3600.0)))

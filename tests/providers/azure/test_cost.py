@@ -84,7 +84,7 @@ def run(count, reads_per_minute):
 
 @pytest.mark.parametrize(
     ("count", "budget", "pages", "singles"),
-    [(10, 180, 12, 20), (100, 180, 12, 168), (1000, 180, 60, 120), (1000, 1200, 120, 1080)],
+    [(10, 180, 12, 120), (100, 180, 12, 168), (1000, 180, 60, 120), (1000, 1200, 120, 1080)],
 )
 def test_reads_a_minute(count, budget, pages, singles):
     found_pages, found_singles = run(count, budget)

@@ -6,7 +6,7 @@ import pytest
 
 from virtual_kubelet.providers.azure.entry import Entry
 from virtual_kubelet.providers.azure.ownership import Identity
-from virtual_kubelet.providers.azure.schedule import reading
+from virtual_kubelet.providers.azure.schedule import longest_interval, reading
 
 MANY = 1000  # groups: so many are not read again at once without a reason
 NOW = 1000.0
@@ -60,6 +60,14 @@ def test_what_shows_no_view_is_asked_again_with_growing_pauses(reads, after):
 )
 def test_what_needs_no_read(changes):
     assert reading(entry(**changes), NOW + 3600, MANY) is None
+
+
+@pytest.mark.parametrize(("groups", "longest"), [(1, 0.5), (10, 5.0), (60, 30.0), (1000, 30.0)])
+def test_few_groups_are_read_as_often_as_the_budget_allows(groups, longest):
+    assert longest_interval(groups, 2.0) == longest
+    quiet = entry(changed_at=NOW - 3600, detail_began=NOW)
+    assert reading(quiet, NOW + longest - 0.1, 1, longest) is None
+    assert reading(quiet, NOW + longest, 1, longest) is not None
 
 
 def test_what_comes_up_is_read_for_its_events_now_and_then():
