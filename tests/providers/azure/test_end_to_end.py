@@ -94,9 +94,9 @@ def bench(tmp_path, monkeypatch):
     with FakeArm(speed=10, start_seconds=3, delete_seconds=3) as arm:
 
         def make(given):
-            environ = arm.environ(tmp_path / "auth.json")
+            environ = {**arm.environ(tmp_path / "auth.json"), "LOG_ANALYTICS_KEY": "w0rkspace"}
             settings = tmp_path / "azure.toml"
-            settings.write_text('[Others]\n"nvidia.com/gpu" = 4\n')
+            settings.write_text('LogAnalyticsId = "workspace"\n[Others]\n"nvidia.com/gpu" = 4\n')
             config = ProviderConfig(node_name=given.node_name, config_path=str(settings), environ=environ)
             return create(config)
 
@@ -213,6 +213,63 @@ def environment_and_volumes(bench):
     assert set(token["secret"]) == {"token", "ca.crt", "namespace"}
 
 
+def shares_and_repositories(bench):
+    account = {"azurestorageaccountname": "account", "azurestorageaccountkey": "k3y"}
+    bench.apply(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "storage"}, "stringData": account}
+    )
+    csi = {"driver": "file.csi.azure.com", "volumeAttributes": {"shareName": "b", "secretName": "storage"}}
+    group = bench.up(
+        "shares",
+        volumes=[
+            {"name": "a", "azureFile": {"shareName": "a", "secretName": "storage", "readOnly": True}},
+            {"name": "b", "csi": csi},
+            {"name": "r", "gitRepo": {"repository": "https://example/r", "revision": "1"}},
+        ],
+        containers=[
+            {
+                "name": "main",
+                "image": "i",
+                "volumeMounts": [{"name": name, "mountPath": f"/{name}"} for name in "abr"],
+            }
+        ],
+    )
+    held = {item["name"]: item for item in group.body["properties"]["volumes"]}
+    assert held["a"]["azureFile"] == {
+        "shareName": "a",
+        "readOnly": True,
+        "storageAccountName": "account",
+        "storageAccountKey": "k3y",
+    }
+    assert held["b"]["azureFile"]["shareName"] == "b"
+    assert held["r"]["gitRepo"] == {"repository": "https://example/r", "revision": "1"}
+
+
+def subnet_dns_and_log_analytics(bench):
+    subnet = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/n"
+    properties = bench.up(
+        "inside",
+        annotations={f"{NEW}subnets.primary": subnet},
+        dnsPolicy="None",
+        dnsConfig={
+            "nameservers": ["10.0.0.10"],
+            "searches": ["a.example", "b.example"],
+            "options": [{"name": "ndots", "value": "2"}],
+        },
+    ).body["properties"]
+    assert properties["subnetIds"] == [{"id": subnet}]
+    assert "ipAddress" not in properties
+    assert properties["dnsConfig"] == {
+        "nameServers": ["10.0.0.10"],
+        "searchDomains": "a.example b.example",
+        "options": "ndots:2",
+    }
+    analytics = properties["diagnostics"]["logAnalytics"]
+    assert (analytics["workspaceId"], analytics["workspaceKey"]) == ("workspace", "w0rkspace")
+    assert analytics["metadata"]["pod-uuid"] == bench.pod("inside")["metadata"]["uid"]
+    assert bench.pod("inside")["status"]["podIP"].startswith("10.")
+
+
 def init_containers_probes_and_sizes(bench):
     group = bench.up(
         "whole",
@@ -255,10 +312,20 @@ def pull_secrets(bench):
         "metadata": {"name": "pull"},
         "stringData": {".dockerconfigjson": json.dumps(login)},
     }
-    bench.apply(secret)
-    group = bench.up("pull", imagePullSecrets=[{"name": "pull"}])
+    older = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/dockercfg",
+        "metadata": {"name": "older"},
+        "stringData": {
+            ".dockercfg": json.dumps({"https://b.example/v1/": {"username": "v", "password": "q"}})
+        },
+    }
+    bench.apply(secret, older)
+    group = bench.up("pull", imagePullSecrets=[{"name": "pull"}, {"name": "older"}])
     assert group.body["properties"]["imageRegistryCredentials"] == [
-        {"server": "acr.example", "username": "u", "password": "p:w"}
+        {"server": "acr.example", "username": "u", "password": "p:w"},
+        {"server": "b.example", "username": "v", "password": "q"},
     ]
 
 
@@ -332,6 +399,13 @@ def updates(bench):
     bench.until("changes", "Running")
     assert bench.arm.of_pod("changes").updates == group.updates + 1
     assert "restarts all containers" in bench.events("changes")
+    bench.kubectl("annotate", "pod/changes", f"{NEW}customtags=team=y")
+    eventually(lambda: bench.arm.of_pod("changes").body["tags"].get("team") == "y", timeout=20)
+    bench.kubectl("annotate", "pod/changes", f"{NEW}zones=2")
+    eventually(
+        lambda: "only a new container group can have another zones" in bench.events("changes"), timeout=20
+    )
+    assert "zones" not in bench.arm.of_pod("changes").body
 
 
 def numbers(bench):
@@ -374,6 +448,8 @@ FEATURES = (
     exec_and_attach,
     port_forward,
     environment_and_volumes,
+    shares_and_repositories,
+    subnet_dns_and_log_analytics,
     init_containers_probes_and_sizes,
     pull_secrets,
     annotations,
