@@ -51,6 +51,8 @@ class FakeArm:
         self.reads_left = 11999
         self.list_shows_views = False
         self.names_operations = True  # in the header of a PUT's answer
+        self.manners = lambda group: group  # how a group is written
+        self.shows_what_it_took = True  # in answers to PUT and DELETE; else 202 and nothing
         self.closing = threading.Event()
         self._lock = threading.Lock()
         self._server = None
@@ -179,13 +181,13 @@ class FakeArm:
             group = self.groups.find(name).read()
             if self.faults.pick({"no-instance-view"}, method, name):
                 group = self.groups.find(name).listed()
-            return 200, {}, group
+            return 200, {}, self.manners(group)
         if method == "PUT":
             return self._put(name, body)
         if method == "PATCH":
             group = self.groups.find(name)
             group.body["tags"] = body["tags"]
-            return 200, {}, group.listed()
+            return 200, {}, self.manners(group.listed())
         if method == "DELETE":
             return self._delete(name)
         raise Refused(405, "MethodNotAllowed", method)
@@ -197,14 +199,18 @@ class FakeArm:
         group, new = self.groups.put(name, body, failure=failing and (failing.code, failing.message))
         operation = f"{self.url}{LOCATION}/operations/{group.operation}?api-version=2023-05-01"
         headers = {"Azure-AsyncOperation": operation} if self.names_operations else {}
-        return 201 if new else 200, headers, group.listed()
+        if not self.shows_what_it_took:
+            return 202, {"Location": operation}, None
+        return 201 if new else 200, headers, self.manners(group.listed())
 
     def _delete(self, name):
         if self.faults.pick({"delete-ignored"}, "DELETE", name):
             self.groups.find(name)
             return 202, {"Location": f"{self.url}{LOCATION}/operations/ignored?api-version=2023-05-01"}, None
         group = self.groups.delete(name)
-        return (204, {}, None) if group is None else (200, {}, group.listed())
+        if group is None:
+            return 204, {}, None
+        return (200, {}, self.manners(group.listed())) if self.shows_what_it_took else (202, {}, None)
 
     def _list(self, query):
         groups = sorted(self.groups.all(), key=lambda group: group.name)
@@ -213,7 +219,8 @@ class FakeArm:
             groups.remove(newest)
         start = int(query.get("$skiptoken", ["0"])[0])
         page = groups[start : start + self.page_size]
-        answer = {"value": [group.read() if self.list_shows_views else group.listed() for group in page]}
+        bodies = [group.read() if self.list_shows_views else group.listed() for group in page]
+        answer = {"value": [self.manners(body) for body in bodies]}
         if start + self.page_size < len(groups):
             token = quote(str(start + self.page_size))
             answer["nextLink"] = f"{self.url}{GROUPS}?api-version=2023-05-01&%24skiptoken={token}"
