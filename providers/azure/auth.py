@@ -89,10 +89,11 @@ class Tokens:
         with self._changed:
             round_before = self._rounds
             while True:
-                token, now = self._token, self._clock.now()
-                if token and now < (token.expires_at if self._fetching else token.refresh_at):
+                token, refused = self._token, self._is_refused()
+                waits = self._fetching or refused
+                if token and self._clock.now() < (token.expires_at if waits else token.refresh_at):
                     return token.value
-                if self._failure and (self._rounds > round_before or self._is_refused()):
+                if self._failure and (self._rounds > round_before or refused):
                     raise self._failure
                 if not self._fetching:
                     self._fetching = True
@@ -107,6 +108,7 @@ class Tokens:
                 self._token = None
 
     def _is_refused(self) -> bool:
+        """Tell whether the last fetch was refused a moment ago; under the lock."""
         late = self._clock.monotonic() - self._ended_at >= REFUSED_FOR
         return isinstance(self._failure, Unauthorized) and not late
 

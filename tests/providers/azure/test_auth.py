@@ -110,6 +110,19 @@ def test_a_refusal_is_believed_for_a_while_and_a_failure_is_not(clock):
     assert tokens.get()
 
 
+def test_a_refused_refresh_is_no_error_while_the_old_token_lives(clock):
+    fetch = Fetcher(clock)
+    tokens = Tokens(fetch, clock)
+    tokens.get()
+    fetch.failure = Unauthorized("no")
+    clock.advance(3400)
+    assert [tokens.get(), tokens.get()] == ["token-1", "token-1"]
+    assert fetch.calls == 2
+    clock.advance(200)
+    with pytest.raises(Unauthorized):
+        tokens.get()
+
+
 def test_others_go_on_with_the_old_token_during_a_refresh(clock):
     fetch = Fetcher(clock)
     tokens = Tokens(fetch, clock)
