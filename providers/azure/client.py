@@ -15,12 +15,14 @@ from virtual_kubelet.errors import NotFound, Unavailable
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.provider import TerminalSize
 from virtual_kubelet.providers.azure import arm_errors
-from virtual_kubelet.providers.azure.transport import Transport
+from virtual_kubelet.providers.azure.transport import NoAnswer, Transport
 
 __all__ = ["Client", "Session", "Written"]
 
 METRICS_VERSION = "2018-01-01"
 NETWORK_VERSION = "2023-04-01"
+# Longer than the agent repeats a call at once: the refusal shows in the pod's status, and ARM counts each PUT.
+REFUSED_PAUSE = 20.0  # seconds before a PUT that was refused for now is sent again
 MOST_PAGES = 1000  # of a list: more are a loop
 
 
@@ -108,14 +110,19 @@ class Client:
 
         Raises:
             NoAnswer: whether ARM took it has to be looked up.
+            Unavailable: ARM does not take it now, and is not to be asked at once again.
         """
         try:
             answer = self._transport.send(
                 "PUT", self._group(name), self._version, group, what=f"container group {name}"
             )
+        except (NoAnswer, arm_errors.Throttled):
+            raise
         except NotFound as error:
             # No word about the group: what it should be made in, or of, is missing.
-            raise Unavailable(str(error)) from error
+            raise Unavailable(str(error), retry_after=REFUSED_PAUSE) from error
+        except Unavailable as error:
+            raise Unavailable(str(error), retry_after=error.retry_after or REFUSED_PAUSE) from error
         body = answer.body if isinstance(answer.body, dict) else {}
         return Written(body, answer.operation)
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from virtual_kubelet.errors import Conflict, Unavailable
 from virtual_kubelet.objects import JsonObject, Pod
 from virtual_kubelet.providers.azure import refusals, translate, wishes
-from virtual_kubelet.providers.azure.arm_errors import Throttled
 from virtual_kubelet.providers.azure.client import Client, Written
 from virtual_kubelet.providers.azure.config import AzureConfig
 from virtual_kubelet.providers.azure.entry import Entry
@@ -32,8 +31,6 @@ logger = logging.getLogger(__name__)
 ATTEMPTS = 3
 WITHIN = 15.0  # seconds from the first PUT to the start of the last
 PAUSES = Backoff(initial=0.5, maximum=5.0)
-# Longer than the agent repeats a call at once: the refusal shows in the pod's status, and Azure counts each PUT.
-REFUSED_PAUSE = 20.0  # seconds before a creation that was refused for now is asked for again
 NO_ROOM_PAUSE = (
     30.0  # seconds before a group for which there was no room is made again; the agent's back-off adds to it
 )
@@ -87,12 +84,7 @@ class Creation:
         again = self._inventory.trying(identity.uid)
         look_first = entry.doubtful if entry else again or not self._inventory.listed
         again_after_failure = entry is not None and entry.waits_for_room
-        try:
-            written = self._put(name, identity, group, look_first=look_first, failed=again_after_failure)
-        except Unavailable as error:
-            if isinstance(error, (NoAnswer, Throttled)) or error.retry_after:
-                raise
-            raise Unavailable(str(error), retry_after=REFUSED_PAUSE) from error
+        written = self._put(name, identity, group, look_first=look_first, failed=again_after_failure)
         self._inventory.wrote(name, identity, written.group, written.operation, anew=True, lost=written.lost)
         self._tell_notes(pod, identity)
 

@@ -21,7 +21,6 @@ from virtual_kubelet.testing.cluster import DevCluster
 COUNT = 500
 SHARE = 0.1
 HANG = 400.0  # seconds in which every stage must end on the slowest of machines; they take about ten on an idle one
-
 LOOK = 20.0  # seconds of the fake's time that pass with each look
 FAULTS = ("429", "503", "500", "html", "cut", "503-after", "cut-after", "500-after", "garbage")
 # Refusals of single creations that pass: status and code.
@@ -65,8 +64,8 @@ def arm():
 def cluster(arm, tmp_path, monkeypatch):
     monkeypatch.setattr(removal, "PAUSES", Backoff(initial=0.1, maximum=1))
     monkeypatch.setattr(removal, "CHECK_AFTER", 3.0)
-    for pause in ("NO_ROOM_PAUSE", "REFUSED_PAUSE"):
-        monkeypatch.setattr(f"virtual_kubelet.providers.azure.creation.{pause}", 2.0)
+    monkeypatch.setattr("virtual_kubelet.providers.azure.creation.NO_ROOM_PAUSE", 2.0)
+    monkeypatch.setattr("virtual_kubelet.providers.azure.client.REFUSED_PAUSE", 2.0)
     monkeypatch.setattr("virtual_kubelet.node.provider_calls.BUDGET", 1.5)
     monkeypatch.setattr(transport, "TIMEOUT", (5.0, SILENCE / 2))
     settings = tmp_path / "azure.toml"

@@ -100,6 +100,13 @@ def test_an_update_that_arm_did_not_take_is_an_error(arm, provider, running):
     assert arm.of_pod("web").updates == 1
 
 
+def test_an_update_for_which_there_is_no_room_now(arm, provider, running):
+    arm.faults.add("409", method="PUT", code="ServiceUnavailable", times=1)
+    with pytest.raises(Unavailable, match="ServiceUnavailable") as caught:
+        provider.update_pod(changed(running, image="busybox:2"))
+    assert caught.value.retry_after == 20
+
+
 def test_a_group_in_transition(arm, provider):
     pod = make_pod()
     provider.create_pod(pod)
