@@ -38,6 +38,7 @@ ATTEMPTS = 3
 WITHIN = 15.0  # seconds from the first attempt to the start of the last
 POOL = 32  # connections that are kept: workers, readers and people who look at logs
 PAUSES = Backoff(initial=0.25, maximum=5.0, jitter=0.5)
+THROTTLED_PAUSES = Backoff(initial=1.0, maximum=60.0)  # after a 429 that names none
 READS_LEFT = "x-ms-ratelimit-remaining-subscription-reads"
 
 
@@ -106,7 +107,9 @@ class Transport:
         self._clock = clock
         self._stop = StopSignal(clock)
         self._lock = threading.Lock()
-        self._closed_until: dict[str, float] = {}  # kind of call -> monotonic time, under the lock
+        # By kind of call, under the lock:
+        self._closed_until: dict[str, float] = {}  # monotonic
+        self._throttles: dict[str, int] = {}  # pauses in a row after which ARM asked for another
 
     def close(self) -> None:
         """Wake calls that wait, refuse new ones, let go of idle connections."""
@@ -237,21 +240,31 @@ class Transport:
                 body = codec.loads(response.content) if response.content.strip() else None
             except ValueError as error:
                 raise NoAnswer(f"{call.what}: {status} with a body that is not JSON") from error
+            with self._lock:
+                self._throttles.pop(call.kind, None)
             return Answer(status, response.headers, body)
         wait = arm_errors.retry_after(response.headers, self._clock.now())
+        if status == requests.codes.too_many_requests:
+            wait = self._throttled(call, wait)
         refusal = arm_errors.to_error(call.what, arm_errors.from_response(status, response.content), wait)
         logger.debug("%s (request %s)", refusal, response.headers.get("x-ms-request-id", "unknown"))
-        if status == requests.codes.too_many_requests:
-            self._throttled(call, wait)
         if status >= 500 or status == requests.codes.request_timeout:
             raise NoAnswer(str(refusal), retry_after=wait)
         raise refusal
 
-    def _throttled(self, call: _Call, wait: float | None) -> None:
-        """Hold all calls of this kind back, not just the one that was told."""
+    def _throttled(self, call: _Call, wait: float | None) -> float:
+        """Hold all calls of this kind back, not just the one that was told; return for how many seconds.
+
+        Where ARM does not say how long, longer each time that it says so again after the pause.
+        """
         with self._lock:
-            end = self._clock.monotonic() + (wait if wait is not None else PAUSES.delay(1, 0.5))
-            self._closed_until[call.kind] = max(end, self._closed_until.get(call.kind, 0.0))
+            now, closed = self._clock.monotonic(), self._closed_until.get(call.kind, 0.0)
+            if closed <= now:
+                self._throttles[call.kind] = self._throttles.get(call.kind, 0) + 1
+            if wait is None:
+                wait = THROTTLED_PAUSES.delay(self._throttles.get(call.kind, 1))
+            self._closed_until[call.kind] = max(now + wait, closed)
+            return wait
 
     def _respect(self, call: _Call) -> None:
         with self._lock:

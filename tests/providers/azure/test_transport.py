@@ -47,7 +47,8 @@ class Parts:
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(module, "PAUSES", module.Backoff(initial=0.001, maximum=0.002))
+    for pauses in ("PAUSES", "THROTTLED_PAUSES"):
+        monkeypatch.setattr(module, pauses, module.Backoff(initial=0.001, maximum=0.002))
 
 
 @pytest.fixture
@@ -214,6 +215,26 @@ def test_a_long_retry_after_is_handed_on_and_holds_the_others_back():
     clock.advance(50)
     responses.replace(responses.GET, URL, json={})
     parts.send()
+
+
+@responses.activate
+def test_without_a_retry_after_pauses_grow():
+    clock = SteppedClock()
+    parts = Parts(clock)
+    responses.put(URL, status=429)
+    waits = []
+    for _ in range(6):
+        with pytest.raises(Unavailable) as caught:
+            parts.send("PUT")
+        waits.append(caught.value.retry_after)
+        clock.advance(waits[-1])
+    assert waits == [1, 2, 4, 8, 16, 32]
+    responses.replace(responses.PUT, URL, json={})
+    parts.send("PUT")
+    responses.replace(responses.PUT, URL, status=429)
+    with pytest.raises(Unavailable) as caught:
+        parts.send("PUT")
+    assert caught.value.retry_after == 1
 
 
 @responses.activate

@@ -23,6 +23,7 @@ SHARE = 0.1
 HANG = 400.0  # seconds in which every stage must end on the slowest of machines; they take about ten on an idle one
 LOOK = 20.0  # seconds of the fake's time that pass with each look
 FAULTS = ("429", "503", "500", "html", "cut", "503-after", "cut-after", "500-after", "garbage")
+SOON = {"429": "0.05"}  # its Retry-After
 # Refusals of single creations that pass: status and code.
 PASSING = (
     ("409", "ServiceUnavailable"),
@@ -36,7 +37,7 @@ PASSING = (
 def add_faults(arm):
     """Each kind of bad answer, one in ten in all, and the bad manners that only some calls have."""
     for kind in FAULTS:
-        arm.faults.add(kind, probability=SHARE / len(FAULTS), retry_after="0.05" if kind == "429" else None)
+        arm.faults.add(kind, probability=SHARE / len(FAULTS), retry_after=SOON.get(kind))
     arm.faults.add("409", method="DELETE", code="ContainerGroupTransitioning", probability=SHARE / 2)
     arm.faults.add("404-after", method="DELETE", probability=SHARE / 5)
     arm.faults.add("delete-ignored", method="DELETE", probability=SHARE / 5)
@@ -44,7 +45,8 @@ def add_faults(arm):
     arm.faults.add("stale-list", method="GET", probability=SHARE)
     arm.faults.add("silence-after", method="PUT", probability=SHARE / 50)
     for kind, code in PASSING:
-        arm.faults.add(kind, method="PUT", code=code, probability=SHARE / 5 / len(PASSING))
+        share = SHARE / 5 / len(PASSING)
+        arm.faults.add(kind, method="PUT", code=code, probability=share, retry_after=SOON.get(kind))
     return arm.faults.add(
         "provisioning-fails",
         method="PUT",
