@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 REFRESH_BEFORE = 300.0  # seconds before its end at which a token is replaced
 REFUSED_FOR = 10.0  # seconds for which a refusal is believed: every call of every pod would ask again
 SHORTEST_LIFE = 30.0  # seconds: what we assume of a token that says nothing believable
+ABSENT = frozenset(
+    {404, 405, 410}
+)  # there is no such endpoint: refusals are 400 and 401 (RFC 6749 section 5.2)
 TIMEOUT = (5.0, 15.0)  # seconds: connect, read
 
 
@@ -161,10 +164,13 @@ class _ServicePrincipal:
         ]
 
     def __call__(self) -> Token:
-        response, document = self._ask()
-        if len(self._endpoints) > 1 and _is_absent(response, document):
-            del self._endpoints[0]
-            response, document = self._ask()
+        response = self._ask(*self._endpoints[0])
+        if response.status_code in ABSENT and len(self._endpoints) > 1:
+            other = self._ask(*self._endpoints[1])
+            if other.status_code not in ABSENT:
+                del self._endpoints[0]
+                response = other
+        document = _json(response)
         if response.status_code != requests.codes.ok:
             raise self._refusal(response.status_code, document)
         return self._token(document)
@@ -173,8 +179,7 @@ class _ServicePrincipal:
     def _url(self) -> str:
         return self._endpoints[0][0]
 
-    def _ask(self) -> tuple[requests.Response, dict[str, Any]]:
-        url, audience = self._endpoints[0]
+    def _ask(self, url: str, audience: dict[str, str]) -> requests.Response:
         form = {
             "grant_type": "client_credentials",
             "client_id": self._credential.client_id,
@@ -182,10 +187,9 @@ class _ServicePrincipal:
             **audience,
         }
         try:
-            response = self._session.post(url, data=form, timeout=TIMEOUT, allow_redirects=False)
+            return self._session.post(url, data=form, timeout=TIMEOUT, allow_redirects=False)
         except requests.RequestException as error:
             raise Unavailable(f"{url} cannot be reached: {_reason(error)}") from error
-        return response, _json(response)
 
     def _refusal(self, status: int, document: dict[str, Any]) -> ProviderError:
         # The description goes on with trace ids and times, which would make every failure a new text.
@@ -263,12 +267,6 @@ def _json(response: requests.Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
-
-
-def _is_absent(response: requests.Response, document: dict[str, Any]) -> bool:
-    """Tell whether there is no such endpoint: what there is answers with an OAuth error (RFC 6749 section 5.2)."""
-    missing = {requests.codes.not_found, requests.codes.method_not_allowed, requests.codes.gone}
-    return response.status_code in missing and not isinstance(document.get("error"), str)
 
 
 def _first_line(error: Exception) -> str:
