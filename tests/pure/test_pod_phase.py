@@ -7,6 +7,7 @@ from virtual_kubelet.pure.pod_phase import all_terminated, ended_phase, has_star
 RUNS = {"running": {}}
 WELL = {"terminated": {"exitCode": 0}}
 BADLY = {"terminated": {"exitCode": 7}}
+AT_SEVEN = [{"action": "Restart", "exitCodes": {"operator": "In", "values": [7]}}]
 WAITS = {"waiting": {"reason": "ContainerCreating"}}
 
 
@@ -58,6 +59,7 @@ def test_a_containers_own_restart_policy_counts():
     status = {"containerStatuses": statuses(BADLY)}
     assert phase_of(spec("Never", restartPolicy="Always"), status) == "Running"
     assert phase_of(spec("Always", restartPolicy="Never"), status) == "Failed"
+    assert phase_of(spec("Never", restartPolicyRules=AT_SEVEN), status) == "Running"
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,9 @@ def test_a_containers_own_restart_policy_counts():
         ("Always", {}, WELL, False, "Running"),
         ("Always", {}, BADLY, False, "Pending"),
         ("Never", {}, BADLY, False, "Failed"),
+        ("Always", {"restartPolicy": "Never"}, BADLY, False, "Failed"),
+        ("Never", {"restartPolicy": "OnFailure"}, BADLY, False, "Pending"),
+        ("Never", {"restartPolicyRules": AT_SEVEN}, BADLY, False, "Pending"),
         ("Always", {"restartPolicy": "Always"}, WAITS, False, "Pending"),
         ("Always", {"restartPolicy": "Always"}, RUNS, True, "Running"),
     ],

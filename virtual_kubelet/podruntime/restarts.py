@@ -7,11 +7,10 @@ than 10 min after its last restart begins anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from virtual_kubelet.podruntime.containers import EPHEMERAL, INIT, SIDECAR, Slot
+from virtual_kubelet.pure.restart_policy import restarts
 
 __all__ = ["FORGET_AFTER", "INITIAL_DELAY", "MAXIMUM_DELAY", "CrashBackoff", "should_restart"]
 
@@ -49,19 +48,4 @@ def should_restart(slot: Slot, pod_policy: str, exit_code: int) -> bool:
         return False
     if slot.kind == SIDECAR:
         return True
-    container = slot.container
-    for rule in container.get("restartPolicyRules") or ():
-        if _matches(rule.get("exitCodes") or {}, exit_code):
-            return True  # the API knows no other action than to restart
-    policy = container.get("restartPolicy") or pod_policy
-    if slot.kind == INIT or policy == "OnFailure":
-        # An init container that succeeded has done its work, whatever the policy.
-        return policy != "Never" and exit_code != 0
-    return policy == "Always"
-
-
-def _matches(exit_codes: Mapping[str, Any], exit_code: int) -> bool:
-    values: Sequence[int] = exit_codes.get("values") or ()
-    if exit_codes.get("operator") == "In":
-        return exit_code in values
-    return exit_codes.get("operator") == "NotIn" and exit_code not in values
+    return restarts(slot.container, pod_policy, exit_code, init=slot.kind == INIT)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from virtual_kubelet.objects import Container, ContainerState, ContainerStatus, PodSpec, PodStatus
+from virtual_kubelet.pure.restart_policy import restarts
 
 __all__ = [
     "TERMINAL_PHASES",
@@ -92,7 +93,8 @@ def _init_phase(spec: PodSpec, status: PodStatus, policy: str) -> str | None:
             pending = pending or not (entry.get("started") or "running" in state or "terminated" in state)
             continue
         ended = state.get("terminated") or ("waiting" in state and last.get("terminated")) or None
-        if ended and ended.get("exitCode") != 0 and policy == "Never":
+        code = ended.get("exitCode", 0) if ended else 0
+        if code != 0 and not restarts(container, policy, code, init=True):
             return "Failed"
         pending = pending or "terminated" not in state or state["terminated"].get("exitCode") != 0
     started = any("running" in i.get("state", {}) for i in status.get("containerStatuses", ()))
@@ -110,8 +112,7 @@ def _outcome(status: ContainerStatus | None, container: Container, pod_policy: s
             return "waiting"
     if ended is None:
         return "unknown"
-    policy = container.get("restartPolicy", pod_policy)
-    if policy == "Always" or (policy == "OnFailure" and ended.get("exitCode") != 0):
+    if restarts(container, pod_policy, ended.get("exitCode", 0)):
         return "restarts"
     return "succeeded" if ended.get("exitCode") == 0 else "failed"
 
