@@ -150,7 +150,7 @@ def with_state(**state):
     ("one", "query", "status", "message"),
     [
         (with_state(state={"waiting": {"reason": "ImagePullBackOff"}}), "", 400,
-         'container "app" in pod "web" is waiting to start: ImagePullBackOff'),
+         'container "app" in pod "web" is waiting to start: trying and failing to pull image'),
         (with_state(state={"waiting": {}}), "", 400, "is waiting to start: ContainerCreating"),
         (with_state(state={"running": {}}), "?previous=true", 400,
          'previous terminated container "app" in pod "web" not found'),

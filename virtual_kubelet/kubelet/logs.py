@@ -15,6 +15,12 @@ from virtual_kubelet.web.routing import Router
 
 __all__ = ["add_routes"]
 
+WAITING = {
+    "ErrImagePull": "image can't be pulled",
+    "ImagePullBackOff": "trying and failing to pull image",
+}
+"""What the kubelet says instead of the waiting reason."""
+
 
 def add_routes(router: Router, pods: PodSource, provider: Provider, clock: Clock) -> None:
     """Serve logs where the provider keeps them, else 501."""
@@ -71,6 +77,7 @@ def _explained(error: NotFound, pod: Pod, container: str, options: LogOptions) -
     waiting = status.get("state", {}).get("waiting")
     if waiting is not None:
         reason = waiting.get("reason") or "ContainerCreating"
+        reason = WAITING.get(reason, reason)
         return RequestError(400, f'container "{container}" in pod "{name}" is waiting to start: {reason}')
     return error
 

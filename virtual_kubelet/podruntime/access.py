@@ -78,7 +78,7 @@ class Access:
                 raise InvalidInput(f'previous terminated container "{container}" in pod "{pod}" not found')
             return last
         if info is None:
-            raise InvalidInput(f'container "{container}" in pod "{pod}" is waiting to start')
+            raise NotFound(f'container "{container}" in pod "{pod}" is waiting to start')
         return info
 
     def _running(self, namespace: str, pod: str, uid: str, container: str) -> ContainerInfo:

@@ -222,7 +222,7 @@ def test_a_container_that_waits_has_no_log_yet(node):
     item = container(env=[{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "missing", "key": "a"}}}])
     pod = node.run(make_pod(item))
     eventually(lambda: node.state(pod).get("waiting", {}).get("reason") == "CreateContainerConfigError")
-    with pytest.raises(InvalidInput, match="waiting to start"):
+    with pytest.raises(NotFound, match="waiting to start"):
         node.logs(pod)
     node.context.config_maps["missing"] = {"a": "1"}
     node.context.change("default", "web")
