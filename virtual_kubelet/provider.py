@@ -369,6 +369,9 @@ class PodContext(Protocol):
     def event(self, pod: Pod, event_type: str, reason: str, message: str) -> None:
         """Record an event (`Normal` or `Warning`) about the pod; never blocks."""
 
+    def node(self) -> Node | None:
+        """Return the Node as the API server has it; read-only. None: it is not known yet."""
+
     def pods(self) -> list[Pod]:
         """Return the pods that the API server has bound to this node; read-only."""
 

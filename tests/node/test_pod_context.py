@@ -27,6 +27,9 @@ from virtual_kubelet.settings import Settings
 CORE = "/api/v1/namespaces/default"
 
 
+NODE = {"metadata": {"name": "vk", "labels": {"zone": "a"}}}
+
+
 class Bench:
     def __init__(self, plane, tmp_path):
         path = tmp_path / "kubeconfig"
@@ -44,6 +47,7 @@ class Bench:
             references=self.references,
             tokens=Tokens(self.client),
             facts=lambda: Facts(host_ips=("10.0.0.1",), allocatable={"cpu": "4"}),
+            node=lambda: NODE,
             event=self.events,
         )
         self.informer.start()
@@ -84,6 +88,7 @@ def test_surroundings(bench):
     assert (context.namespace, context.node_ip) == ("default", "10.0.0.1")
     assert (context.cluster_domain, context.cluster_dns) == ("cluster.local", ("10.0.0.10",))
     assert context.pods() == []
+    assert context.node() == NODE
 
 
 def test_an_environment_with_what_is_known_only_now(bench):

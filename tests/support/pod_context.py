@@ -21,6 +21,7 @@ class FakeContext:
         self.cluster_dns = ()
         self.config_maps = {}  # name -> {key: text}
         self.secrets = {}
+        self.api_node = None
         self.api_pods = []
         self.events = []
         self.callbacks = []
@@ -90,6 +91,9 @@ class FakeContext:
     def reasons(self, pod="web"):
         with self._lock:
             return [reason for name, _, reason, _ in self.events if name == pod]
+
+    def node(self):
+        return self.api_node
 
     def pods(self):
         return self.api_pods

@@ -15,7 +15,7 @@ from virtual_kubelet.errors import ApiError, InvalidInput, Unavailable
 from virtual_kubelet.kube.references import References
 from virtual_kubelet.kube.store import Store
 from virtual_kubelet.kube.tokens import Tokens
-from virtual_kubelet.objects import Container, JsonObject, Pod, pod_key
+from virtual_kubelet.objects import Container, JsonObject, Node, Pod, pod_key
 from virtual_kubelet.pure.environment import Environment, EnvironmentResolver, Facts
 from virtual_kubelet.pure.problems import Problem
 from virtual_kubelet.pure.references import containers_of
@@ -45,6 +45,7 @@ class NodePodContext:
         references: References,
         tokens: Tokens,
         facts: Callable[[], Facts],
+        node: Callable[[], Node | None],
         event: Callable[[Pod, str, str, str], None],
     ) -> None:
         self._settings = settings
@@ -54,6 +55,7 @@ class NodePodContext:
         self._references = references
         self._tokens = tokens
         self._facts = facts
+        self._node = node
         self._event = event
 
     # --- surroundings
@@ -136,7 +138,11 @@ class NodePodContext:
         """Record an event about the pod."""
         self._event(pod, event_type, reason, message)
 
-    # --- all pods
+    # --- the node and all pods
+
+    def node(self) -> Node | None:
+        """Return the Node as the API server has it; read-only. None: it is not known yet."""
+        return self._node()
 
     def pods(self) -> list[Pod]:
         """Return the pods that the API server has bound to this node; read-only."""

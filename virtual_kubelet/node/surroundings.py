@@ -18,7 +18,7 @@ from virtual_kubelet.kube.tokens import Tokens
 from virtual_kubelet.node.api_gate import ApiGate
 from virtual_kubelet.node.pod_context import NodePodContext
 from virtual_kubelet.node.pod_preparation import PodPreparation
-from virtual_kubelet.objects import NodeAddress
+from virtual_kubelet.objects import Node, NodeAddress
 from virtual_kubelet.pure.environment import Facts
 from virtual_kubelet.runtime.clock import Clock
 from virtual_kubelet.runtime.metrics import Metrics
@@ -80,6 +80,7 @@ class Surroundings:
             references=self.references,
             tokens=self._tokens,
             facts=self.facts,
+            node=self.own_node,
             event=self.event,
         )
 
@@ -87,10 +88,15 @@ class Surroundings:
         """Return the addresses that pods report as their host's."""
         return (self.gate.node_ip,) if self.gate.node_ip else ()
 
+    def own_node(self) -> Node | None:
+        """Return the Node as the API server has it; None while it is not known."""
+        found: Node | None = self.node.store.get(self._settings.node_name)
+        return found
+
     def facts(self) -> Facts:
         """Return what containers may know of the node."""
-        node = self.node.store.get(self._settings.node_name)
-        allocatable: Mapping[str, str] = (node or {}).get("status", {}).get("allocatable") or {}
+        node = self.own_node() or {}
+        allocatable: Mapping[str, str] = node.get("status", {}).get("allocatable") or {}
         return Facts(host_ips=self.host_ips(), allocatable=allocatable)
 
     def addresses(self) -> list[NodeAddress]:
@@ -100,6 +106,6 @@ class Surroundings:
 
     def known_addresses(self) -> list[NodeAddress]:
         """Return the addresses that the API server holds; before that, our own."""
-        node = self.node.store.get(self._settings.node_name)
-        found: list[NodeAddress] = (node or {}).get("status", {}).get("addresses") or []
+        node = self.own_node() or {}
+        found: list[NodeAddress] = node.get("status", {}).get("addresses") or []
         return found or self.addresses()

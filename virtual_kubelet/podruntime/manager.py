@@ -27,7 +27,7 @@ from virtual_kubelet.podruntime.operations import Operations
 from virtual_kubelet.podruntime.pod_state import PodState
 from virtual_kubelet.podruntime.pod_worker import PodWorker, Tools
 from virtual_kubelet.podruntime.prober import Prober
-from virtual_kubelet.podruntime.record import PodRecord
+from virtual_kubelet.podruntime.record import PodRecord, Verdict
 from virtual_kubelet.podruntime.store import Store
 from virtual_kubelet.podruntime.table import Table
 from virtual_kubelet.podruntime.tasks import Tasks
@@ -124,7 +124,7 @@ class PodManager(Access):
                 Periodic(housekeeping.run, PERIOD, name=f"{name}-housekeeping", jitter=JITTER, clock=clock),
             ]
         )
-        return _Parts(store, inventory, housekeeping, relist, services)
+        return _Parts(context, store, inventory, housekeeping, relist, services)
 
     def _need(self) -> _Parts:
         if self._parts is None:
@@ -161,12 +161,17 @@ class PodManager(Access):
         check_volumes(pod)
         self._driver.check(pod)
         record = PodRecord(uid, metadata["namespace"], metadata["name"], start_time=self._clock.now())
+        parts = self._need()
         with self._admitting:
             others = [item.state.pod for item in self._pods.all() if item.state.needs_room()]
-            record.verdict = admission.admit(pod, others, self._driver.capacity())
-            record.admitted = record.verdict is None
-            self._need().store.add(pod, record)
-        self._need().store.begin(pod, record)
+            rejection = admission.admit(pod, others, self._driver.capacity(), parts.context.node())
+            if rejection is not None:
+                record.verdict = Verdict(rejection.reason, rejection.status_message)
+            record.admitted = rejection is None
+            parts.store.add(pod, record)
+        parts.store.begin(pod, record)
+        if rejection is not None:
+            parts.context.event(pod, "Warning", rejection.reason, rejection.message)
 
     def update_pod(self, pod: Pod) -> None:
         """Take a changed spec."""
@@ -257,6 +262,7 @@ class PodManager(Access):
 class _Parts:
     """What there is once an agent has been met."""
 
+    context: PodContext
     store: Store
     inventory: Inventory
     housekeeping: Housekeeping
