@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import socket
 import threading
 
 from support.pod_context import FakeContext
@@ -34,6 +35,12 @@ def make_pod(*containers, name="web", uid="", namespace="default", **spec):
             **spec,
         },
     }
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Node:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 import textwrap
 
 import pytest
-from support.process_pods import container, make_pod, running_node
+from support.process_pods import container, free_port, make_pod, running_node
 from support.waiting import eventually
 
 
@@ -14,12 +13,6 @@ from support.waiting import eventually
 def node(tmp_path_factory):
     with running_node(tmp_path_factory.mktemp("probes")) as node:
         yield node
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def server(port, extra=""):
