@@ -170,9 +170,11 @@ class EngineDriver:
         """Remove it."""
         self._shape.release(uid)
 
-    def ensure_image(self, reference: str, policy: str, credentials: list[JsonObject]) -> Image:
+    def ensure_image(
+        self, reference: str, policy: str, credentials: list[JsonObject], pulling: Callable[[], None]
+    ) -> Image:
         """Have the image."""
-        return self._images.ensure(reference, policy, credentials)
+        return self._images.ensure(reference, policy, credentials, pulling)
 
     # -- containers -----------------------------------------------------------------------------------
 

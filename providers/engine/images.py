@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cachetools import LRUCache
@@ -57,8 +57,17 @@ class Images:
         self._facts: LRUCache[str, ImageFacts] = LRUCache(512)  # under the lock; by image id
         self._failures: LRUCache[str, _Failure] = LRUCache(512)  # under the lock
 
-    def ensure(self, text: str, policy: str, secrets: Sequence[JsonObject] = ()) -> Image:
-        """Have the image by imagePullPolicy; raise `ImageError`, `Unavailable` when the engine is away."""
+    def ensure(
+        self,
+        text: str,
+        policy: str,
+        secrets: Sequence[JsonObject] = (),
+        pulling: Callable[[], None] = lambda: None,
+    ) -> Image:
+        """Have the image by imagePullPolicy; raise `ImageError`, `Unavailable` when the engine is away.
+
+        `pulling` is called before each pull.
+        """
         try:
             reference = references.parse(text)
         except ValueError as error:
@@ -74,7 +83,7 @@ class Images:
                     "ErrImageNeverPull", f'Container image "{text}" is not present with pull policy of Never'
                 )
         started = self._clock.monotonic()
-        self._pull_with_back_off(text, reference, [*secrets, *self._defaults])
+        self._pull_with_back_off(text, reference, [*secrets, *self._defaults], pulling)
         found = self._find(text) or self._known_by_name(text)
         spent = self._clock.monotonic() - started
         return Image(found.id, pulled=True, message=f'Successfully pulled image "{text}" in {spent:.3f}s')
@@ -110,12 +119,15 @@ class Images:
 
     # -- pulls ----------------------------------------------------------------------------------------
 
-    def _pull_with_back_off(self, text: str, reference: Reference, secrets: Sequence[JsonObject]) -> None:
+    def _pull_with_back_off(
+        self, text: str, reference: Reference, secrets: Sequence[JsonObject], pulling: Callable[[], None]
+    ) -> None:
         key = f"{text} {hashlib.sha256(codec.dumps(list(secrets))).hexdigest()}"
         with self._lock:
             failure = self._failures.get(key)
         if failure is not None and self._clock.monotonic() < failure.again_at:
             raise ImageError("ImagePullBackOff", f'Back-off pulling image "{text}": {failure.message}')
+        pulling()
         try:
             self._pull_any(text, reference, secrets)
         except ImageError as error:

@@ -136,16 +136,14 @@ class SharedPods:
             self._client.send("POST", f"/containers/{quoted(infra)}/start", again=True)
         except ProviderError as error:
             self._remove(infra)
-            raise Unavailable(f"Failed to create pod sandbox: {error}") from error
+            raise Unavailable(str(error)) from error
         return infra
 
     def _infra_image(self) -> str:
         try:
             return self._images.ensure(self._options.infra_image, "IfNotPresent").id
         except ImageError as error:
-            raise Unavailable(
-                f"Failed to create pod sandbox: {error}; load the image into the engine, or set infra-image"
-            ) from error
+            raise Unavailable(f"{error}; load the image into the engine, or set infra-image") from error
 
     def release(self, uid: str) -> None:
         """Remove it, or at least end it."""

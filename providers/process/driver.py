@@ -147,9 +147,11 @@ class ProcessDriver:
     def release_pod(self, uid: str) -> None:
         """Do nothing: pods share nothing of their own."""
 
-    def ensure_image(self, reference: str, policy: str, credentials: list[JsonObject]) -> Image:
+    def ensure_image(
+        self, reference: str, policy: str, credentials: list[JsonObject], pulling: Callable[[], None]
+    ) -> Image:
         """Return no image: what runs is the machine's."""
-        del reference, policy, credentials
+        del reference, policy, credentials, pulling
         return Image()
 
     # -- containers -----------------------------------------------------------------------------------

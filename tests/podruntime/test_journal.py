@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -92,6 +93,12 @@ def test_a_new_version_replaces_the_old_one(tmp_path):
     assert not before.exists()
     assert sorted(path.name for path in volume.iterdir() if not path.name.startswith("..")) == ["a", "c"]
     assert len(list(volume.glob("..2*"))) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to any group")
+def test_files_belong_to_the_group_that_they_are_given_to(tmp_path):
+    payload.write(tmp_path / "v", {"a": File(b"1", 0o440)}, group=2000)
+    assert (tmp_path / "v" / "a").stat().st_gid == 2000
 
 
 def test_a_changed_mode_is_a_change(tmp_path):

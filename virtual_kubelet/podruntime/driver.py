@@ -195,8 +195,10 @@ class Driver(Protocol):
     def release_pod(self, uid: str) -> None:
         """Remove what the pod's containers shared; they are all gone."""
 
-    def ensure_image(self, reference: str, policy: str, credentials: list[JsonObject]) -> Image:
-        """Have the image, by `imagePullPolicy`; raise `ImageError`."""
+    def ensure_image(
+        self, reference: str, policy: str, credentials: list[JsonObject], pulling: Callable[[], None]
+    ) -> Image:
+        """Have the image, by `imagePullPolicy`; raise `ImageError`. `pulling` is called before it is fetched."""
 
     # -- containers
 

@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from virtual_kubelet.errors import NotFound, ProviderError, Unavailable
+from virtual_kubelet.errors import InvalidInput, NotFound, ProviderError, Unavailable
 from virtual_kubelet.objects import Container, Pod
 from virtual_kubelet.podruntime.containers import find
 from virtual_kubelet.podruntime.driver import (
@@ -27,7 +27,7 @@ from virtual_kubelet.podruntime.volumes import Volumes
 from virtual_kubelet.provider import LogOptions, PodContext
 from virtual_kubelet.pure.expansion import command_line
 
-__all__ = ["Operations", "StartError", "labels_of"]
+__all__ = ["Operations", "SandboxError", "StartError", "labels_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +37,26 @@ MAX_LOG_LINES = 80
 TERMINATION_LOG = "termination-log"
 
 
+IMAGE_EVENTS = {
+    "ImagePullBackOff": ("Normal", "BackOff"),
+    "ErrImageNeverPull": ("Warning", "ErrImageNeverPull"),
+    "InvalidImageName": ("Warning", "InspectFailed"),
+}
+"""The kubelet's events by waiting reason; Failed for the others."""
+
+
 class StartError(ProviderError):
     """A container cannot be started now."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, *, event: str = "") -> None:
+        """`reason` is the container's waiting reason, `event` what an event says instead of `message`."""
         super().__init__(message)
         self.reason = reason
+        self.event = event or message
+
+
+class SandboxError(Unavailable):
+    """What the containers of a pod share cannot be made now."""
 
 
 def labels_of(
@@ -76,7 +90,11 @@ class Operations:
             self.volumes.prepare(pod)
         except OSError as error:
             raise Unavailable(f"cannot make volumes: {error}") from error
-        sandbox = self.driver.prepare_pod(pod)
+        try:
+            sandbox = self.driver.prepare_pod(pod)
+        except ProviderError as error:
+            text = f"Failed to create pod sandbox: {error}"
+            raise SandboxError(text, retry_after=getattr(error, "retry_after", None)) from error
         return sandbox if sandbox.ips else Sandbox(sandbox.id, (self.context.node_ip,))
 
     def tear_down(self, uid: str) -> None:
@@ -95,6 +113,8 @@ class Operations:
         request = self._request(source, container, attempt, sandbox)
         try:
             container_id = self.driver.create(request)
+        except InvalidInput as error:
+            raise StartError("CreateContainerConfigError", str(error)) from error
         except ProviderError as error:
             raise StartError("CreateContainerError", str(error)) from error
         self._event(pod, "Normal", "Created", f"Created container: {name}")
@@ -151,10 +171,16 @@ class Operations:
         policy = container.get("imagePullPolicy") or "IfNotPresent"
         credentials = self.context.pull_secrets(pod) if pod["spec"].get("imagePullSecrets") else []
         try:
-            image = self.driver.ensure_image(reference, policy, credentials)
+            image = self.driver.ensure_image(
+                reference,
+                policy,
+                credentials,
+                lambda: self._event(pod, "Normal", "Pulling", f'Pulling image "{reference}"'),
+            )
         except ImageError as error:
-            self._event(pod, "Warning", "Failed", str(error))
-            raise StartError(error.reason, str(error)) from error
+            kind, reason = IMAGE_EVENTS.get(error.reason, ("Warning", "Failed"))
+            self._event(pod, kind, reason, str(error))
+            raise StartError(error.reason, str(error), event=error.reason) from error
         if image.message:
             self._event(pod, "Normal", "Pulled", image.message)
         return image.id

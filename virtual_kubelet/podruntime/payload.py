@@ -26,13 +26,13 @@ __all__ = ["write"]
 DATA = "..data"
 
 
-def write(volume: Path, files: Mapping[str, File], *, owner: tuple[int, int] | None = None) -> bool:
+def write(volume: Path, files: Mapping[str, File], *, group: int = -1) -> bool:
     """Make `volume` hold exactly `files`, by relative path; return whether anything changed.
 
     Args:
         volume: the directory, made if it is not there.
         files: what it is to hold.
-        owner: user and group of the files, -1 for unchanged.
+        group: of the files; -1: the agent's own.
     """
     for path in files:
         _check(path)
@@ -43,7 +43,7 @@ def write(volume: Path, files: Mapping[str, File], *, owner: tuple[int, int] | N
     version = volume / time.strftime(f"..%Y_%m_%d_%H_%M_%S.{secrets.token_hex(4)}", time.gmtime())
     version.mkdir(mode=0o755)
     for path, file in files.items():
-        _write_file(version / path, file, owner)
+        _write_file(version / path, file, group)
     old = current.resolve() if current.is_symlink() else None
     temporary = volume / "..data_tmp"
     temporary.unlink(missing_ok=True)
@@ -80,13 +80,13 @@ def _holds(current: Path, files: Mapping[str, File]) -> bool:
     return True
 
 
-def _write_file(path: Path, file: File, owner: tuple[int, int] | None) -> None:
+def _write_file(path: Path, file: File, group: int) -> None:
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as stream:
         stream.write(file.content)
-        if owner is not None:
-            os.fchown(fd, *owner)
+        if group >= 0:
+            os.fchown(fd, -1, group)
         os.fchmod(fd, file.mode)  # the mode asked for, whatever the umask
 
 

@@ -23,7 +23,7 @@ from virtual_kubelet.podruntime.containers import find
 from virtual_kubelet.podruntime.decisions import PREPARE, TEAR_DOWN
 from virtual_kubelet.podruntime.driver import ContainerInfo, Driver
 from virtual_kubelet.podruntime.hooks import Hooks
-from virtual_kubelet.podruntime.operations import Operations, StartError
+from virtual_kubelet.podruntime.operations import Operations, SandboxError, StartError
 from virtual_kubelet.podruntime.pod_state import PodState
 from virtual_kubelet.podruntime.record import HOOK_NONE, ContainerRecord, PodRecord
 from virtual_kubelet.podruntime.tasks import Tasks
@@ -85,7 +85,8 @@ class Performer:
             retry_after, text = getattr(error, "retry_after", None), str(error)
             self._could_not_prepare(text, retry_after)
             if not isinstance(error, ReferenceMissing):
-                self.event("Warning", "FailedMount", text)
+                failed = "FailedCreatePodSandBox" if isinstance(error, SandboxError) else "FailedMount"
+                self.event("Warning", failed, text)
         except Exception:
             self._could_not_prepare("unexpected error; the agent's log has it", None)
             raise
@@ -108,7 +109,8 @@ class Performer:
         except ProviderError as error:
             reason = error.reason if isinstance(error, StartError) else "CreateContainerError"
             self._could_not_start(action.name, reason, str(error))
-            self.event("Warning", "Failed", f"Error: {error}")
+            told = error.event if isinstance(error, StartError) else str(error)
+            self.event("Warning", "Failed", f"Error: {told}")
         except Exception:
             text = "unexpected error; the agent's log has it"
             self._could_not_start(action.name, "CreateContainerError", text)

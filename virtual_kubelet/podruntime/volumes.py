@@ -20,13 +20,14 @@ from virtual_kubelet.errors import InvalidInput, ProviderError, Unavailable
 from virtual_kubelet.objects import Container, JsonObject, Pod
 from virtual_kubelet.podruntime import payload
 from virtual_kubelet.podruntime.driver import Mount
-from virtual_kubelet.provider import PodContext
+from virtual_kubelet.provider import File, PodContext
 from virtual_kubelet.pure import quantity
 
 __all__ = ["SUPPORTED", "ReferenceMissing", "Volumes", "check_volumes", "is_service_account", "kind_of"]
 
 logger = logging.getLogger(__name__)
 
+GROUP_READS = 0o440
 CONTENT = ("configMap", "secret", "projected", "downwardAPI")
 SUPPORTED = ("emptyDir", "hostPath", *CONTENT)
 
@@ -38,6 +39,12 @@ class ReferenceMissing(Unavailable):
 def kind_of(volume: JsonObject) -> str:
     """Return the source of a volume: emptyDir (the default), configMap, persistentVolumeClaim ..."""
     return next((key for key, value in volume.items() if key != "name" and value is not None), "emptyDir")
+
+
+def _group_of(pod: Pod) -> int:
+    """Return the pod's fsGroup, -1 where it has none or this process may not give files away."""
+    group = (pod["spec"].get("securityContext") or {}).get("fsGroup")
+    return int(group) if group is not None and os.geteuid() == 0 else -1
 
 
 def is_service_account(volume: JsonObject) -> bool:
@@ -104,6 +111,10 @@ class Volumes:
             path = self._path(uid, volume)
             path.mkdir(mode=0o777, parents=True, exist_ok=True)
             path.chmod(0o777)  # as the kubelet's: whoever a container runs as may write there
+            group = _group_of(pod)
+            if group >= 0:
+                os.chown(path, -1, group)
+                path.chmod(0o2777)  # what is made in it has that group, too
         else:
             self._fill(pod, uid, volume)
 
@@ -117,7 +128,10 @@ class Volumes:
             logger.debug("pod %s goes without volume %s: %s", uid, volume.get("name"), error)
             path.mkdir(mode=0o755, parents=True, exist_ok=True)
             return False
-        return payload.write(path, files)
+        group = _group_of(pod)
+        if group >= 0:
+            files = {name: File(file.content, file.mode | GROUP_READS) for name, file in files.items()}
+        return payload.write(path, files, group=group)
 
     def refresh(self, pod: Pod) -> bool:
         """Bring what ConfigMaps, Secrets, tokens and labels say now into running containers."""

@@ -85,13 +85,14 @@ def test_pull_errors_come_inside_an_answer_of_200(engine, client):
     with pytest.raises(ImageError, match="denied") as caught:
         images.ensure("r.io/app:1", "IfNotPresent", [])
     assert caught.value.reason == "ErrImagePull"
-    pulls = len(engine.paths("POST"))
+    pulls, begun = len(engine.paths("POST")), []
     with pytest.raises(ImageError) as caught:
-        images.ensure("r.io/app:1", "IfNotPresent", [])
-    assert (caught.value.reason, len(engine.paths("POST"))) == ("ImagePullBackOff", pulls)
+        images.ensure("r.io/app:1", "IfNotPresent", [], lambda: begun.append(1))
+    assert (caught.value.reason, len(engine.paths("POST")), begun) == ("ImagePullBackOff", pulls, [])
     clock.advance(11)
     with pytest.raises(ImageError) as caught:
-        images.ensure("r.io/app:1", "IfNotPresent", [])
+        images.ensure("r.io/app:1", "IfNotPresent", [], lambda: begun.append(1))
+    assert begun == [1]
     assert (caught.value.reason, len(engine.paths("POST"))) == ("ErrImagePull", pulls + 1)
 
 
