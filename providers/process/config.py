@@ -8,6 +8,7 @@ state = "/var/lib/virtual-kubelet/vm-1"   # beats --state-dir
 logs = "/var/log/pods"                    # default: below the state directory
 log-max-size = "10Mi"
 log-max-files = 5
+cgroup = "/sys/fs/cgroup/pods"            # to divide among containers, so that limits are enforced
 mounts = "auto"      # or "off": never use mount namespaces
 [others]             # extended resources
 "example.com/dongle" = "2"
@@ -35,7 +36,7 @@ else:
 __all__ = ["ProcessConfig", "load"]
 
 QUANTITIES = ("cpu", "memory", "pods", "ephemeral-storage")
-KNOWN = (*QUANTITIES, "state", "logs", "log-max-size", "log-max-files", "mounts", "others")
+KNOWN = (*QUANTITIES, "state", "logs", "log-max-size", "log-max-files", "mounts", "cgroup", "others")
 MOUNTS = ("auto", "off")
 
 
@@ -49,6 +50,7 @@ class ProcessConfig:
     log_max_bytes: int = 10 * 1024 * 1024
     log_max_files: int = 5
     mounts: bool = True
+    cgroup: str = ""  # an absolute path
 
 
 def load(config: ProviderConfig) -> ProcessConfig:
@@ -72,6 +74,7 @@ def load(config: ProviderConfig) -> ProcessConfig:
         log_max_bytes=_bytes(where, values, "log-max-size", 10 * 1024 * 1024),
         log_max_files=_count(where, values, "log-max-files", 5, least=2),
         mounts=mounts == "auto",
+        cgroup=_cgroup(where, values),
     )
 
 
@@ -91,6 +94,13 @@ def _text(where: str, values: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str):
         raise ConfigError(f"{where}: {key} must be a string in quotes")
     return value
+
+
+def _cgroup(where: str, values: Mapping[str, Any]) -> str:
+    path = _text(where, values, "cgroup")
+    if path and not Path(path, "cgroup.controllers").is_file():
+        raise ConfigError(f'{where}: cgroup = "{path}" is no cgroup (v2); make it, or leave the setting out')
+    return path
 
 
 def _quantity(where: str, key: str, value: object) -> str:

@@ -26,7 +26,7 @@ from virtual_kubelet.podruntime.driver import (
     Sandbox,
 )
 from virtual_kubelet.provider import ExecIO, LogOptions, LogStream
-from virtual_kubelet.providers.process import layout, logs, rules, sessions
+from virtual_kubelet.providers.process import layout, limits, logs, rules, sessions
 from virtual_kubelet.providers.process.config import ProcessConfig
 from virtual_kubelet.providers.process.machine import Machine
 from virtual_kubelet.providers.process.supervisor.processes import boot_id
@@ -57,6 +57,7 @@ class ProcessDriver:
         self._times = ProcessTimes()
         self._client = SupervisorClient(
             config.state / "supervisor",
+            cgroup=config.cgroup,
             on_container=self._changed,
             on_connect=self._connected,
             clock=clock,
@@ -105,17 +106,23 @@ class ProcessDriver:
                 f"{targets[0]} cannot be mounted: this node has no mount namespaces;"
                 " allow unprivileged user namespaces, or use relative mountPaths"
             )
-        if rules.has_limits(pod):
-            self._say_limits()
+        self._say_limits(rules.limited(pod))
 
     def _can_mount(self) -> bool:
         return self._config.mounts and self._client.mounts != ""
 
-    def _say_limits(self) -> None:
+    def _say_limits(self, limited: frozenset[str]) -> None:
+        """Say once that something is not limited although a pod asks for it."""
         with self._lock:
-            said, self._said_limits = self._said_limits, True
-        if not said:
-            logger.warning("resource limits of pods are not enforced: their containers are plain processes")
+            said = self._said_limits
+        missing = limited - self._client.controllers if limited and not said else ()
+        if missing:
+            with self._lock:
+                self._said_limits = True
+            logger.warning(
+                "limits of %s are not enforced: the containers are plain processes, and no cgroup was delegated",
+                " and ".join(sorted(missing)),
+            )
 
     # -- node -----------------------------------------------------------------------------------------
 
@@ -190,6 +197,7 @@ class ProcessDriver:
             env=place.env,
             cwd=place.cwd,
             mounts=place.mounts,
+            limits=limits.cgroup_files(container),
             identity=who,
             stdin=bool(container.get("stdin")),
             stdin_once=bool(container.get("stdinOnce")),

@@ -31,5 +31,6 @@ def supervisor_service(config: ProviderConfig) -> tuple[list[str], dict[str, str
     One that the agent starts by itself ends, with all containers, when systemd clears the agent's control group, and
     hands the agent's restrictions down to them. One that is there already is used instead.
     """
-    directory = process_config.load(config).state / "supervisor"
-    return [*supervisor_command(directory), "--foreground"], dict(SUPERVISOR_ENVIRONMENT)
+    settings = process_config.load(config)
+    command = supervisor_command(settings.state / "supervisor", settings.cgroup)
+    return [*command, "--foreground"], dict(SUPERVISOR_ENVIRONMENT)

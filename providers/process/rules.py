@@ -16,9 +16,10 @@ from virtual_kubelet.errors import InvalidInput
 from virtual_kubelet.objects import Container, JsonObject, Pod
 from virtual_kubelet.podruntime.containers import EPHEMERAL, slots
 
-__all__ = ["check_container", "check_pod", "has_limits", "identity"]
+__all__ = ["check_container", "check_pod", "identity", "limited"]
 
 _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+LIMITABLE = frozenset({"cpu", "memory"})
 OTHER_PROVIDERS = 'containers from images need another provider, such as "docker"'
 
 
@@ -91,9 +92,10 @@ def _groups(pod: Pod, user: int | None, group: int | None) -> list[int]:
     return [first, *(item for item in more if item != first)]
 
 
-def has_limits(pod: Pod) -> bool:
-    """Tell whether a container has a limit on what it may use."""
-    return any((container.get("resources") or {}).get("limits") for container in _containers(pod))
+def limited(pod: Pod) -> frozenset[str]:
+    """Return the resources that a container of the pod has a limit on, of those that cgroups can limit."""
+    limits = ((container.get("resources") or {}).get("limits") or {} for container in _containers(pod))
+    return frozenset(name for limit in limits for name in limit) & LIMITABLE
 
 
 def _containers(pod: Pod) -> Iterator[Container]:

@@ -40,10 +40,14 @@ SAFE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SUPERVISOR_ENVIRONMENT = {"PATH": SAFE_PATH, "LANG": "C.UTF-8"}
 
 
-def supervisor_command(directory: Path) -> list[str]:
-    """Return the command line of a supervisor: by an isolated interpreter, from this package's own files."""
+def supervisor_command(directory: Path, cgroup: str = "") -> list[str]:
+    """Return the command line of a supervisor: by an isolated interpreter, from this package's own files.
+
+    `cgroup` is the one that it may divide among the containers, "" for what systemd gave it.
+    """
     script = Path(virtual_kubelet.__file__).parent / "providers/process/supervisor/__main__.py"
-    return [sys.executable, "-I", "-S", "-X", "utf8", str(script), "--dir", str(directory)]
+    command = [sys.executable, "-I", "-S", "-X", "utf8", str(script), "--dir", str(directory)]
+    return [*command, "--cgroup", cgroup] if cgroup else command
 
 
 class SupervisorClient:
@@ -55,9 +59,11 @@ class SupervisorClient:
         *,
         on_container: Callable[[Message], None],
         on_connect: Callable[[], None],
+        cgroup: str = "",
         clock: Clock = SYSTEM,
     ) -> None:
         self._directory = directory
+        self._cgroup = cgroup
         self._on_container = on_container
         self._on_connect = on_connect
         self._clock = clock
@@ -107,6 +113,11 @@ class SupervisorClient:
     def mounts(self) -> str:
         """How the supervisor can mount; connects to it to know."""
         return str(self._connect(CALL_TIMEOUT).hello.get("mounts", ""))
+
+    @property
+    def controllers(self) -> frozenset[str]:
+        """What the supervisor can limit: cpu, memory; connects to it to know."""
+        return frozenset(self._connect(CALL_TIMEOUT).hello.get("controllers", ()))
 
     # -- calls ----------------------------------------------------------------------------------------
 
@@ -212,7 +223,7 @@ class SupervisorClient:
         """Start a supervisor that is nobody's child; returns when it listens."""
         try:
             ended = subprocess.run(
-                supervisor_command(self._directory),
+                supervisor_command(self._directory, self._cgroup),
                 env=SUPERVISOR_ENVIRONMENT,
                 cwd="/",
                 stdin=subprocess.DEVNULL,

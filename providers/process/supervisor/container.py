@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from virtual_kubelet.providers.process.supervisor import namespaces, processes, spawn
+from virtual_kubelet.providers.process.supervisor import cgroups, namespaces, processes, spawn
+from virtual_kubelet.providers.process.supervisor.cgroups import Cgroups
 from virtual_kubelet.providers.process.supervisor.logfile import LogWriter
 from virtual_kubelet.providers.process.supervisor.outputs import Attachment, Follower, Loop
 from virtual_kubelet.providers.process.supervisor.protocol import MARKER
@@ -29,6 +30,7 @@ __all__ = ["Container", "StartRequest"]
 DRAIN_SECONDS = 1.0  # for output that is still in the pipes when everybody who could write is gone
 ORPHAN_SECONDS = 1.0  # for a child of a killed predecessor to become what it was to be
 UNKNOWN_EXIT = 137
+OOM_KILLED = "OOMKilled"
 UNKNOWN_REASON = "ContainerStatusUnknown"
 
 
@@ -41,6 +43,7 @@ class StartRequest:
     env: dict[str, str]
     stdin: bool = False
     mounts: list[namespaces.Mount] = field(default_factory=list)
+    limits: dict[str, str] = field(default_factory=dict)  # files of its cgroup
 
 
 class Container:
@@ -53,6 +56,7 @@ class Container:
         loop: Loop,
         store: RecordStore,
         pipes: Path,
+        cgroups: Cgroups,
         owner: str,
         on_change: Callable[[Container], None],
     ) -> None:
@@ -61,6 +65,7 @@ class Container:
         self._loop = loop
         self._store = store
         self._pipes = pipes
+        self._cgroups = cgroups
         self._mark = f"{owner}:{record.id}"
         self._on_change = on_change
         self._streams = ContainerStreams(loop, pipes / record.id, self._output_ended)
@@ -80,6 +85,7 @@ class Container:
         self.env = {**request.env, MARKER: self._mark}
         if request.mounts:
             record.namespaces = ["user", "mnt"] if mount_kind == namespaces.USER else ["mnt"]
+        record.cgroup = self._cgroups.create(record.id, request.limits)
         self._store.save(record)  # before the fork: a successor looks for the process by its mark
         self._open_log()
         ends = ChildEnds()
@@ -117,6 +123,7 @@ class Container:
             mounts=request.mounts,
             mount_kind=mount_kind,
             workspace=str(self._pipes),
+            cgroup=request.record.cgroup,
         )
 
     def _open_log(self) -> None:
@@ -220,6 +227,8 @@ class Container:
         self.record.reason = UNKNOWN_REASON
         self.record.message = "The container's exit code is not known: its supervisor was killed while it ran"
         self.record.exit_code = UNKNOWN_EXIT
+        if self.record.cgroup:
+            cgroups.kill(self.record.cgroup)
         # By their marks only: the session's number may be another process's by now.
         processes.kill_all(self._mark, (), self._orphans_of())
         self._drain()
@@ -284,6 +293,8 @@ class Container:
 
         Only while the main process is there or not yet reaped: its pid names the session.
         """
+        if self.record.cgroup:
+            cgroups.kill(self.record.cgroup)
         sessions = {self.record.pid} if self.record.pid else set()
         processes.kill_all(self._mark, sessions, self._orphans_of())
 
@@ -300,6 +311,8 @@ class Container:
             return
         if os.WIFSIGNALED(wait_status):
             self.record.signal = os.WTERMSIG(wait_status)
+            if self.record.signal == signal.SIGKILL and cgroups.oom_killed(self.record.cgroup):
+                self.record.reason = OOM_KILLED
             self.record.exit_code = 128 + self.record.signal
         else:
             self.record.exit_code = os.WEXITSTATUS(wait_status)
@@ -327,6 +340,8 @@ class Container:
         self._drain_until = 0.0
         self.env = {}
         self._streams.close()
+        if record.cgroup:
+            cgroups.remove(record.cgroup)
         self._save()
         self._on_change(self)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from virtual_kubelet.providers.process.supervisor import processes, spawn
+from virtual_kubelet.providers.process.supervisor.cgroups import Cgroups, delegated
 from virtual_kubelet.providers.process.supervisor.protocol import LOCK_NAME, SOCKET_NAME, unix_address
 from virtual_kubelet.providers.process.supervisor.server import Server
 
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--foreground", action="store_true", help="do not detach, and stay when idle: for systemd"
     )
+    parser.add_argument("--cgroup", default="", help="the cgroup (v2) that containers get theirs in")
     options = parser.parse_args(arguments)
     directory = options.dir.absolute()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -50,7 +52,8 @@ def main(arguments: Sequence[str]) -> int:
     if not options.foreground:
         _detach()
     _harden()
-    server = Server(directory, listener, _logger(directory), stay=options.foreground)
+    cgroups = Cgroups(options.cgroup or delegated())
+    server = Server(directory, listener, _logger(directory), cgroups, stay=options.foreground)
     if options.foreground:
         _tell_systemd("READY=1")
     server.serve()

@@ -83,6 +83,7 @@ class Execution:
                 identity=spawn.Identity.from_message(record.identity),
                 enter_pid=record.pid,
                 enter=record.namespaces,
+                cgroup=record.cgroup,
             )
         )
         self.pid = started.pid

@@ -46,6 +46,7 @@ class Record:
     reason: str = ""
     message: str = ""
     namespaces: list[str] = field(default_factory=list)  # what an exec has to enter: user, mnt
+    cgroup: str = ""  # path of its own one, "" for none
     identity: dict[str, Any] = field(default_factory=dict)  # user, group, groups, umask
 
     def describe(self) -> dict[str, Any]:

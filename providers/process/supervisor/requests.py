@@ -43,6 +43,7 @@ def start_request(message: Message) -> StartRequest:
         env=_texts(message, "env"),
         stdin=bool(message.get("stdin")),
         mounts=[_mount(item) for item in message.get("mounts", [])],
+        limits=_texts(message, "limits"),
     )
 
 

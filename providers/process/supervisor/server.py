@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from virtual_kubelet.providers.process.supervisor import namespaces, processes, requests
+from virtual_kubelet.providers.process.supervisor.cgroups import Cgroups
 from virtual_kubelet.providers.process.supervisor.connection import Connection, peer_uid
 from virtual_kubelet.providers.process.supervisor.container import Container
 from virtual_kubelet.providers.process.supervisor.execution import Execution
@@ -35,12 +36,19 @@ class Server:
     """Everything that one supervisor has."""
 
     def __init__(
-        self, directory: Path, listener: socket.socket, log: Callable[[str], None], *, stay: bool = False
+        self,
+        directory: Path,
+        listener: socket.socket,
+        log: Callable[[str], None],
+        cgroups: Cgroups,
+        *,
+        stay: bool = False,
     ) -> None:
         self._directory = directory
         self._listener = listener
         self._log = log
         self._stay = stay
+        self._cgroups = cgroups
         self._loop = Loop()
         self._store = RecordStore(directory / "containers")
         self._pipes = directory / "pipes"
@@ -125,6 +133,7 @@ class Server:
             loop=self._loop,
             store=self._store,
             pipes=self._pipes,
+            cgroups=self._cgroups,
             owner=self._store.owner(),
             on_change=self._changed,
         )
@@ -235,6 +244,7 @@ class Server:
             "boot_id": processes.boot_id(),
             "operations": sorted(self._operations),
             "mounts": self._mount_kind,
+            "controllers": self._cgroups.controllers,
         }
 
     def _list(self, _connection: Connection, _message: Message) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from virtual_kubelet.providers.process.supervisor import namespaces
+from virtual_kubelet.providers.process.supervisor import cgroups, namespaces
 
 __all__ = ["Failure", "Identity", "Plan", "Started", "raise_descriptor_limit", "read_failure", "start"]
 
@@ -67,6 +67,7 @@ class Plan:
     workspace: str = ""
     enter_pid: int = 0  # whose namespaces to enter
     enter: Sequence[str] = ()  # which of them
+    cgroup: str = ""  # which cgroup to enter, "" for none
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,9 @@ def _become(plan: Plan, status_fd: int) -> NoReturn:
         _take_descriptors(plan, status_fd)
         if _descriptor_limit is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, _descriptor_limit)
+        stage = "enter its cgroup"
+        if plan.cgroup:
+            cgroups.enter(plan.cgroup)
         stage = "set up its mounts"
         if plan.enter:
             namespaces.enter(plan.enter_pid, plan.enter)
