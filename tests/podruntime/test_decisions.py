@@ -9,7 +9,7 @@ from support.pod_world import World, container, make_pod
 
 from virtual_kubelet.podruntime import transitions
 from virtual_kubelet.podruntime.containers import find
-from virtual_kubelet.podruntime.record import PodRecord
+from virtual_kubelet.podruntime.record import PodRecord, Verdict
 
 
 def init(name, **fields):
@@ -227,10 +227,13 @@ def test_the_active_deadline():
 
 def test_a_pod_that_was_not_taken_in():
     world = World(make_pod())
-    transitions.fail(world.record, "OutOfcpu", "no room")
+    world.record.verdict = Verdict("OutOfcpu", "no room", rejected=True)
     world.run()
     assert world.started == []
-    assert (world.phase(), world.status()["reason"], world.record.over) == ("Failed", "OutOfcpu", True)
+    status = world.status()
+    assert (status["phase"], status["reason"], status["message"]) == ("Failed", "OutOfcpu", "no room")
+    assert "containerStatuses" not in status
+    assert world.record.over
 
 
 def test_a_changed_image_restarts_whatever_the_policy():

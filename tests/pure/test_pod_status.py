@@ -127,6 +127,8 @@ def test_a_running_container_ends_with_the_phase(phase, exit_code, reason, condi
 
 def test_a_pod_that_failed_before_it_began_invents_no_containers():
     assert complete(make_pod(), {"phase": "Failed"})["containerStatuses"] == []
+    waiting = hold(make_pod(), complete(make_pod(), {"phase": "Pending"}))
+    assert complete(waiting, {"phase": "Failed"})["containerStatuses"] == []
     assert complete(make_pod(), {"phase": "Succeeded"})["containerStatuses"][0]["state"] == {
         "terminated": {"exitCode": 0, "reason": "Completed", "startedAt": NOW, "finishedAt": NOW}
     }

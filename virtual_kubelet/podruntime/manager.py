@@ -166,8 +166,7 @@ class PodManager(Access):
             others = [item.state.pod for item in self._pods.all() if item.state.needs_room()]
             rejection = admission.admit(pod, others, self._driver.capacity(), parts.context.node())
             if rejection is not None:
-                record.verdict = Verdict(rejection.reason, rejection.status_message)
-            record.admitted = rejection is None
+                record.verdict = Verdict(rejection.reason, rejection.status_message, rejected=True)
             parts.store.add(pod, record)
         parts.store.begin(pod, record)
         if rejection is not None:

@@ -52,6 +52,7 @@ class Verdict:
     reason: str
     message: str
     phase: str = "Failed"
+    rejected: bool = False  # it was not taken in
 
 
 @dataclass
@@ -101,7 +102,6 @@ class PodRecord:
     uid: str
     namespace: str
     name: str
-    admitted: bool = False
     has_secrets: bool = False  # values from Secrets, which the journal leaves out
     verdict: Verdict | None = None
     start_time: float = 0.0

@@ -11,7 +11,7 @@ from virtual_kubelet.objects import ContainerState, ContainerStatus, Pod, PodSta
 from virtual_kubelet.podruntime.containers import APP, EPHEMERAL, INIT, SIDECAR, Slot, restart_policy, slots
 from virtual_kubelet.podruntime.decisions import restarts_later
 from virtual_kubelet.podruntime.driver import RUNNING, ContainerInfo
-from virtual_kubelet.podruntime.record import ContainerRecord, PodRecord
+from virtual_kubelet.podruntime.record import ContainerRecord, PodRecord, Verdict
 from virtual_kubelet.pure import times
 from virtual_kubelet.pure.pod_phase import TERMINAL_PHASES, ended_phase, phase_of
 
@@ -30,6 +30,8 @@ def pod_status(
         scheme: what container ids begin with, for example `docker`.
         busy: names of containers that are being started.
     """
+    if record.verdict is not None and record.verdict.rejected:
+        return _rejected(record, record.verdict)
     maker = _Maker(pod, record, now, scheme)
     status: PodStatus = {"containerStatuses": maker.statuses((APP,))}
     if pod["spec"].get("initContainers"):
@@ -50,6 +52,16 @@ def pod_status(
     ]
     _set_phase(pod, record, status, still_running=bool(busy) or _any_running(record))
     return status
+
+
+def _rejected(record: PodRecord, verdict: Verdict) -> PodStatus:
+    """Return the status of a pod that was not taken in: the kubelet says nothing of containers then."""
+    return {
+        "phase": verdict.phase,
+        "reason": verdict.reason,
+        "message": verdict.message,
+        "startTime": times.rfc3339(record.start_time),
+    }
 
 
 def _addresses(pod: Pod, record: PodRecord) -> Sequence[str]:

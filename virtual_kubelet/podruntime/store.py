@@ -65,7 +65,7 @@ class Store:
                 self.update(known, pod)
             return
         first = infos[0]
-        record = PodRecord(uid, first.namespace, first.pod, admitted=True, initialized=True)
+        record = PodRecord(uid, first.namespace, first.pod, initialized=True)
         record.start_time = min(info.started_at for info in infos)
         whole = pod or _stub(infos)
         self.table.put(PodWorker(whole, record, self.tools, stub=pod is None))

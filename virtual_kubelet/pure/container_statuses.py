@@ -22,6 +22,8 @@ __all__ = ["LOST_EXIT_CODE", "UNKNOWN_EXIT_CODE", "lose", "settle", "whole", "wh
 LOST_EXIT_CODE = -137
 """What virtual-kubelet has always reported for a container that vanished from its backend."""
 
+_NOT_BEGUN = frozenset({"ContainerCreating", "PodInitializing"})
+
 UNKNOWN_EXIT_CODE = 137
 """What the kubelet reports for a container that ended where nobody saw it."""
 
@@ -118,6 +120,8 @@ def _implied(phase: str, held: ContainerStatus | None, now: str) -> ContainerSta
         return {"terminated": _ended(held, 0 if well else 1, "Completed" if well else "Error", now)}
     if phase == "Succeeded":
         return {"terminated": {"exitCode": 0, "reason": "Completed"}}
+    if state.get("waiting", {}).get("reason") in _NOT_BEGUN and not (held or {}).get("lastState"):
+        return None  # it waits no longer: tools would show that instead of why the pod failed
     return state or None
 
 

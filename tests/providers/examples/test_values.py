@@ -44,7 +44,8 @@ def test_config_maps_as_variables(site):
     text = printed(
         site,
         "dapi-test-pod",
-        "echo $(SPECIAL_LEVEL_KEY) $(MISSING) $$(SPECIAL_LEVEL_KEY); echo $LOG_LEVEL $special_SPECIAL_TYPE [$ABSENT]",
+        "echo $(SPECIAL_LEVEL_KEY) $(MISSING) '$$(SPECIAL_LEVEL_KEY)';"
+        " echo $LOG_LEVEL $special_SPECIAL_TYPE [$ABSENT]",
         env=[
             variable("SPECIAL_LEVEL_KEY", configMapKeyRef={"name": "special-config", "key": "SPECIAL_LEVEL"}),
             variable("LOG_LEVEL", configMapKeyRef={"name": "env-config", "key": "log_level"}),
@@ -56,9 +57,7 @@ def test_config_maps_as_variables(site):
             {"configMapRef": {"name": "nothing", "optional": True}},
         ],
     )
-    # The shell runs what is left: $(SPECIAL_LEVEL_KEY) is no command of its.
-    assert text.splitlines()[0].startswith("very -")
-    assert text.splitlines()[-1] == "INFO charm []"
+    assert text.splitlines() == ["very - $(SPECIAL_LEVEL_KEY)", "INFO charm []"]
 
 
 def test_config_maps_as_files(site):
@@ -166,7 +165,7 @@ def test_what_is_missing_holds_the_container(site):
     site.apply(site.pod("waits", site.container("echo $WORD", env=[variable("WORD", **reference)]), restartPolicy="Never"))  # fmt: skip
     eventually(lambda: site.column("waits")[1] == "CreateContainerConfigError", PATIENCE)
     assert site.container_status("waits")["state"]["waiting"]["message"] == 'configmap "later" not found'
-    assert ("Failed", 'Error: configmap "later" not found') in site.events("waits")
+    assert any('configmap "later" not found' in message for _, message in site.events("waits"))
     site.apply(config_map("later", word="here"))
     site.ends("waits")
     assert site.kube("logs", "waits") == "here\n"
@@ -183,7 +182,7 @@ def test_a_volume_that_is_missing_holds_the_pod(site):
     assert site.column("waits")[1] == "ContainerCreating"
     site.apply(config_map("later", word="here"))
     site.ends("waits")
-    assert site.kube("logs", "waits") == "here"
+    assert site.kube("logs", "waits").strip() == "here"
 
 
 def test_the_downward_api_as_variables(site):
@@ -243,7 +242,7 @@ def test_the_downward_api_as_files(site):
         site.pod(
             "volume-example",
             site.container(
-                "cat /etc/podinfo/labels; echo; grep build /etc/podinfo/annotations; cat /etc/podinfo/cpu_limit",
+                "cat /etc/podinfo/labels; echo; grep ^build /etc/podinfo/annotations; cat /etc/podinfo/cpu_limit",
                 volumeMounts=mounts("/etc/podinfo"),
                 resources={"limits": {"cpu": "250m"}},
             ),

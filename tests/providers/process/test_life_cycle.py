@@ -331,7 +331,7 @@ def test_a_debugging_container_without_command_does_not_harm_the_pod(node):
     eventually(
         lambda: (
             node.state(pod, "debugger", "ephemeralContainerStatuses")["waiting"]["reason"]
-            == "CreateContainerError"
+            == "CreateContainerConfigError"
         )
     )
     assert node.state(pod).get("running")
