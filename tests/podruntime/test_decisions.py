@@ -272,6 +272,55 @@ def test_in_a_new_sandbox_the_pod_is_initialized_again():
     )
 
 
+ALL_ANEW = [{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [88]}}]
+
+
+def test_one_container_may_have_all_begin_anew():
+    world = World(
+        make_pod(
+            container("watcher", restartPolicy="Never", restartPolicyRules=ALL_ANEW),
+            container("main"),
+            initContainers=[container("init"), container("side", restartPolicy="Always")],
+            restartPolicy="Never",
+        )
+    ).run()
+    world.exit("init")
+    world.exit("main", 0)
+    assert world.running() == ["side", "watcher"]
+    world.log.clear()
+    world.exit("watcher", 88)
+    assert world.log == ["signal side"]
+    assert world.phase() == "Running"
+    world.exit("side", 143)
+    assert world.log[1:] == ["start init"], "in their order, although they had all done their work"
+    world.exit("init")
+    assert world.log[2:] == ["start side", "start watcher", "start main"]
+    assert world.record.container("main").restarts == 1
+    world.exit("watcher", 88)
+    world.exit("side", 143)
+    world.exit("main", 143)
+    world.exit("init")
+    assert world.running() == ["main", "side"], "the cause waits for its back-off"
+    world.advance(10)
+    assert world.running() == ["main", "side", "watcher"]
+    world.exit("watcher", 1)
+    world.exit("main", 1)
+    world.exit("side", 0)
+    assert (world.phase(), world.record.over) == ("Failed", True)
+
+
+def test_an_init_container_may_have_itself_run_again():
+    rules = [{"action": "RestartAllContainers", "exitCodes": {"operator": "NotIn", "values": [0]}}]
+    first, second = container("first"), container("second", restartPolicyRules=rules)
+    world = World(make_pod(initContainers=[first, second], restartPolicy="Never")).run()
+    world.exit("first")
+    world.exit("second", 3)
+    assert world.running() == ["first"]
+    world.exit("first")
+    world.exit("second")
+    assert world.running() == ["c"]
+
+
 def test_what_could_not_be_prepared_is_tried_again_later():
     world = World(make_pod())
     transitions.could_not_prepare(world.record, 'configmap "x" not found', world.now)

@@ -7,10 +7,12 @@ from dataclasses import replace
 from virtual_kubelet.podruntime import transitions
 from virtual_kubelet.podruntime.actions import (
     BackOff,
+    BeginAnew,
     Fail,
     Initialized,
     KillContainer,
     Prepare,
+    RestartAll,
     RunPostStart,
     RunPreStop,
     SignalContainer,
@@ -22,6 +24,7 @@ from virtual_kubelet.podruntime.actions import (
 from virtual_kubelet.podruntime.containers import find
 from virtual_kubelet.podruntime.decisions import decide
 from virtual_kubelet.podruntime.driver import EXITED, RUNNING, ContainerInfo, Sandbox
+from virtual_kubelet.podruntime.pod_state import INNER
 from virtual_kubelet.podruntime.record import PodRecord
 from virtual_kubelet.podruntime.statuses import pod_status
 
@@ -59,11 +62,7 @@ class World:
             self.wake_at = decision.wake_at
             if not decision.actions:
                 return self
-            inner = [
-                item
-                for item in decision.actions
-                if isinstance(item, (StopContainer, Terminate, Fail, Initialized))
-            ]
+            inner = [item for item in decision.actions if isinstance(item, INNER)]
             for action in inner or decision.actions:
                 self._do(action)
         raise AssertionError(f"no end of actions: {self.log[-10:]}")
@@ -152,6 +151,10 @@ class World:
             transitions.fail(record, action.reason, action.message)
         elif isinstance(action, Initialized):
             record.initialized = True
+        elif isinstance(action, RestartAll):
+            transitions.restart_all(record, action.name)
+        elif isinstance(action, BeginAnew):
+            transitions.begin_anew(record, action.names)
         elif isinstance(action, (RunPostStart, RunPreStop)):
             post_start = isinstance(action, RunPostStart)
             self.log.append(f"{'postStart' if post_start else 'preStop'} {action.name}")

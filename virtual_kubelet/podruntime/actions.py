@@ -8,11 +8,13 @@ from typing import TypeAlias
 __all__ = [
     "Action",
     "BackOff",
+    "BeginAnew",
     "Decision",
     "Fail",
     "Initialized",
     "KillContainer",
     "Prepare",
+    "RestartAll",
     "RunPostStart",
     "RunPreStop",
     "SignalContainer",
@@ -103,6 +105,20 @@ class Initialized:
 
 
 @dataclass(frozen=True)
+class RestartAll:
+    """All containers are to be ended, because of one, to begin anew: a change of the record."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class BeginAnew:
+    """They have ended: the pod is initialized again. A change of the record."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class BackOff:
     """A restart has to wait: worth an event, once each time."""
 
@@ -122,6 +138,8 @@ Action: TypeAlias = (
     | Terminate
     | Fail
     | Initialized
+    | RestartAll
+    | BeginAnew
     | BackOff
 )
 

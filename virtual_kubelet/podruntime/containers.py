@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from virtual_kubelet.objects import Container, Pod
 
-__all__ = ["APP", "EPHEMERAL", "INIT", "SIDECAR", "Slot", "find", "restart_policy", "slots"]
+__all__ = ["APP", "EPHEMERAL", "INIT", "SIDECAR", "Slot", "find", "grace_period", "restart_policy", "slots"]
 
 INIT = "init"
 SIDECAR = "sidecar"  # an init container with restartPolicy Always
@@ -47,3 +47,9 @@ def find(pod: Pod, name: str) -> Slot | None:
 def restart_policy(pod: Pod) -> str:
     """Return the pod's restartPolicy."""
     return pod["spec"].get("restartPolicy") or "Always"
+
+
+def grace_period(pod: Pod) -> float:
+    """Return the pod's terminationGracePeriodSeconds."""
+    seconds = pod["spec"].get("terminationGracePeriodSeconds")
+    return 30.0 if seconds is None else float(seconds)

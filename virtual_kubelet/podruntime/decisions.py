@@ -3,7 +3,7 @@
     admitted -> prepared -> init containers, one after another -> app containers -> over
                             (a sidecar holds up the next one until it has started)
 
-    deleted, failed as a whole, past its deadline, or done: see `endings`
+    deleted, failed as a whole, past its deadline, or done: see `endings`; back to the beginning: see `anew`
 
 A look changes nothing. It is repeated after every change, so each rule only says what is to be done next; what
 is under way (`busy`) is not asked for again.
@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from virtual_kubelet.objects import Pod
-from virtual_kubelet.podruntime import endings
+from virtual_kubelet.podruntime import anew, endings
 from virtual_kubelet.podruntime.actions import (
     Action,
     BackOff,
@@ -23,12 +23,22 @@ from virtual_kubelet.podruntime.actions import (
     Fail,
     Initialized,
     Prepare,
+    RestartAll,
     RunPostStart,
     StartContainer,
     StopContainer,
     Terminate,
 )
-from virtual_kubelet.podruntime.containers import APP, EPHEMERAL, INIT, SIDECAR, Slot, restart_policy, slots
+from virtual_kubelet.podruntime.containers import (
+    APP,
+    EPHEMERAL,
+    INIT,
+    SIDECAR,
+    Slot,
+    grace_period,
+    restart_policy,
+    slots,
+)
 from virtual_kubelet.podruntime.record import (
     HOOK_DONE,
     HOOK_FAILED,
@@ -38,17 +48,11 @@ from virtual_kubelet.podruntime.record import (
 )
 from virtual_kubelet.podruntime.restarts import should_restart
 
-__all__ = ["PREPARE", "TEAR_DOWN", "decide", "grace_period", "restarts_later"]
+__all__ = ["PREPARE", "TEAR_DOWN", "decide", "restarts_later"]
 
 PREPARE = "prepare"
 TEAR_DOWN = "tear down"
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
-
-
-def grace_period(pod: Pod) -> float:
-    """Return the pod's terminationGracePeriodSeconds."""
-    seconds = pod["spec"].get("terminationGracePeriodSeconds")
-    return 30.0 if seconds is None else float(seconds)
 
 
 @dataclass
@@ -151,6 +155,13 @@ def restarts_later(slot: Slot, container: ContainerRecord, pod_policy: str) -> b
 
 
 def _run(look: _Look) -> None:
+    if look.record.restarting:
+        anew.advance(look.pod, look.record, look.now, look.busy, look.actions, look.wake)
+        return
+    cause = anew.cause(look.pod, look.record)
+    if cause:
+        look.actions.append(RestartAll(cause))
+        return
     for slot in slots(look.pod):
         _tend(look, slot)
     if not look.prepared:
@@ -204,7 +215,7 @@ def _initialize(look: _Look) -> None:
     policy = restart_policy(look.pod)
     for slot in _init_slots(look.pod):
         container = look.container(slot)
-        current = look.record.sandbox is not None and container.sandbox_id == look.record.sandbox.id
+        current = container.place == look.record.place
         if slot.kind == SIDECAR:
             _keep_running(look, slot)
             if not (current and container.was_started):

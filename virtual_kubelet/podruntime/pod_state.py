@@ -13,10 +13,12 @@ from virtual_kubelet.objects import Container, JsonObject, Pod, PodStatus
 from virtual_kubelet.podruntime import transitions
 from virtual_kubelet.podruntime.actions import (
     Action,
+    BeginAnew,
     Decision,
     Fail,
     Initialized,
     Prepare,
+    RestartAll,
     RunPostStart,
     RunPreStop,
     StartContainer,
@@ -34,7 +36,7 @@ from virtual_kubelet.runtime.clock import Clock
 
 __all__ = ["PodState", "StartFrom"]
 
-INNER = (StopContainer, Terminate, Fail, Initialized)
+INNER = (StopContainer, Terminate, Fail, Initialized, RestartAll, BeginAnew)
 """Actions that are changes of the record and nothing else."""
 
 MessageOf = Callable[[Container, ContainerInfo], str]
@@ -318,6 +320,10 @@ class PodState:
             transitions.fail(record, action.reason, action.message)
         elif isinstance(action, Initialized):
             record.initialized = True
+        elif isinstance(action, RestartAll):
+            transitions.restart_all(record, action.name)
+        elif isinstance(action, BeginAnew):
+            transitions.begin_anew(record, action.names)
         return True
 
     def _mark(self, action: Action) -> None:

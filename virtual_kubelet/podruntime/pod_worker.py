@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from virtual_kubelet.objects import Container, Pod, PodStatus
 from virtual_kubelet.podruntime import transitions
-from virtual_kubelet.podruntime.containers import find
-from virtual_kubelet.podruntime.decisions import grace_period
+from virtual_kubelet.podruntime.containers import find, grace_period
 from virtual_kubelet.podruntime.driver import ContainerInfo, Driver
 from virtual_kubelet.podruntime.hooks import Hooks
 from virtual_kubelet.podruntime.journal import Journal

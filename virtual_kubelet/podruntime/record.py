@@ -75,7 +75,7 @@ class ContainerRecord:
     message: str = ""  # the termination message of `info`
     last_message: str = ""
     image: str = ""  # as the spec had it when this attempt began
-    sandbox_id: str = ""  # where this attempt ran
+    place: str = ""  # the pod's when this attempt began
     restart_wanted: bool = False  # it was ended to be started again, whatever the restart policy
     backoff_told: float = 0.0  # the end (finished_at) for which a BackOff event was sent
 
@@ -110,11 +110,18 @@ class PodRecord:
     failures: int = 0
     retry_at: float = 0.0
     initialized: bool = False
+    restarting: str = ""  # all containers are being ended, to begin anew: because of this one
+    rounds: int = 0  # how often they have begun anew in this sandbox
     termination: Termination | None = None
     deleted_at: float = 0.0  # when the agent asked for its deletion; 0: it did not
     grace: float = 0.0  # of the deletion
     over: bool = False  # nothing of it runs or will run again, its surroundings are gone
     containers: dict[str, ContainerRecord] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """What tells the pod's present life from those before it: its sandbox, and its round in there."""
+        return f"{self.sandbox.id if self.sandbox else ''}#{self.rounds}"
 
     def container(self, name: str) -> ContainerRecord:
         """Return the record of a container, made at the first call."""

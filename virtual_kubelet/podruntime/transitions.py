@@ -5,6 +5,7 @@ Everything that the runtime learns goes through here, so that a record can be re
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from virtual_kubelet.podruntime.containers import Slot
@@ -23,6 +24,7 @@ from virtual_kubelet.podruntime.record import (
 
 __all__ = [
     "backoff_told",
+    "begin_anew",
     "begin_stop",
     "begin_termination",
     "container_lost",
@@ -36,6 +38,7 @@ __all__ = [
     "over",
     "prepared",
     "request_deletion",
+    "restart_all",
     "signalled",
     "startup_succeeded",
 ]
@@ -76,6 +79,22 @@ def prepared(record: PodRecord, sandbox: Sandbox) -> None:
     record.waiting_message = ""
     record.failures = 0
     record.retry_at = 0.0
+
+
+def restart_all(record: PodRecord, because: str) -> None:
+    """All containers are to be ended, and begin anew."""
+    record.restarting = because
+
+
+def begin_anew(record: PodRecord, names: Collection[str]) -> None:
+    """The containers called `names` have ended: the pod is initialized again. Only their cause waits its time."""
+    cause, record.restarting = record.restarting, ""
+    record.rounds += 1
+    record.initialized = False
+    for name in names:
+        container = record.container(name)
+        container.was_started = False
+        container.restart_wanted = name != cause
 
 
 def over(record: PodRecord) -> None:
@@ -138,7 +157,7 @@ def _new_attempt(record: PodRecord, container: ContainerRecord, info: ContainerI
     container.info = None
     container.attempt = info.attempt
     container.image = info.image
-    container.sandbox_id = record.sandbox.id if record.sandbox else ""
+    container.place = record.place
     container.message = ""
     container.post_start = HOOK_NONE
     container.stopping = None

@@ -7,7 +7,9 @@ from typing import Any
 
 from virtual_kubelet.objects import Container
 
-__all__ = ["restarts"]
+__all__ = ["restarts", "restarts_all"]
+
+RESTART_ALL = "RestartAllContainers"
 
 
 def restarts(container: Container, pod_policy: str, exit_code: int, *, init: bool = False) -> bool:
@@ -15,13 +17,25 @@ def restarts(container: Container, pod_policy: str, exit_code: int, *, init: boo
 
     `init`: it is an init container (no sidecar): one that succeeded has done its work, whatever the policy.
     """
-    for rule in container.get("restartPolicyRules") or ():
-        if _matches(rule.get("exitCodes") or {}, exit_code):
-            return True
+    if _action(container, exit_code):
+        return True  # each action is a restart of it, at least
     policy = container.get("restartPolicy") or pod_policy
     if init or policy == "OnFailure":
         return policy != "Never" and exit_code != 0
     return policy == "Always"
+
+
+def restarts_all(container: Container, exit_code: int) -> bool:
+    """Tell whether the whole pod begins anew, init containers and all, because the container ended so."""
+    return _action(container, exit_code) == RESTART_ALL
+
+
+def _action(container: Container, exit_code: int) -> str:
+    """Return the action of the first rule that fits, "" where none does."""
+    for rule in container.get("restartPolicyRules") or ():
+        if _matches(rule.get("exitCodes") or {}, exit_code):
+            return str(rule.get("action") or "Restart")
+    return ""
 
 
 def _matches(exit_codes: Mapping[str, Any], exit_code: int) -> bool:

@@ -249,6 +249,30 @@ def test_restart_policies_of_single_containers(site):
     assert site.status("restart-on-exit-codes")["phase"] == "Running"
 
 
+def test_a_container_that_has_its_pod_begin_anew(site):
+    """RestartAllContainers: the init container runs a second time, the volumes are still there."""
+    mounts = [{"name": "work", "mountPath": "/work"}]
+    rules = [{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [88]}}]
+    watch = "[ $(wc -l < /work/runs) -ge 2 ] && exec sleep 600; until [ -e /work/up ]; do sleep 0.1; done; exit 88"
+    site.apply(
+        site.pod(
+            "anew",
+            site.container(
+                watch, "watcher", restartPolicy="Never", restartPolicyRules=rules, volumeMounts=mounts
+            ),
+            site.container("touch /work/up; exec sleep 600", "main", volumeMounts=mounts),
+            initContainers=[site.container("echo run >> /work/runs", "init", volumeMounts=mounts)],
+            volumes=[{"name": "work", "emptyDir": {}}],
+            terminationGracePeriodSeconds=1,
+        )
+    )
+    eventually(lambda: site.container_status("anew", "init").get("restartCount") == 1, PATIENCE)
+    site.is_ready("anew")
+    counts = {name: site.container_status("anew", name)["restartCount"] for name in ("watcher", "main")}
+    assert counts == {"watcher": 1, "main": 1}
+    assert site.container_status("anew", "watcher")["lastState"]["terminated"]["exitCode"] == 88
+
+
 def test_an_init_container_of_its_own_policy_fails_the_pod(site):
     """restartPolicy Never at an init container: its failure is the pod's, although the pod says Always."""
     site.apply(
