@@ -154,9 +154,11 @@ def node_is_ready(client: Client, node: str) -> bool:
     return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
 
-def wait_for(predicate: Callable[[], bool], what: str, process: subprocess.Popen[bytes]) -> None:
-    """Ask again until `predicate` is true."""
-    end = time.monotonic() + 60
+def wait_for(
+    predicate: Callable[[], bool], what: str, process: subprocess.Popen[bytes], limit: float = 60
+) -> None:
+    """Ask again until `predicate` is true, for `limit` seconds at most."""
+    end = time.monotonic() + limit
     pause = threading.Event()
     while not predicate():
         if process.poll() is not None:
