@@ -2,7 +2,8 @@
 
 prepare: find a running one by its labels, start one that never ran, else remove what is left and make a new one
 create:  start it again if it has died meanwhile; its members were killed then, as they had lost their network
-release: kill it; Podman removes it only after its members, so that is tried again with each that goes
+release: kill it; Podman removes it only after its members, and no engine a volume that one has, so that is tried again
+         with each that goes
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class SharedPods:
         self._context: PodContext | None = None  # written once, by `bind`
         self._lock = threading.Lock()
         self._infras: dict[str, str] = {}  # under the lock: UID -> id of the running one
-        self._released: set[str] = set()  # under the lock: UIDs whose infra container is still there
+        self._released: set[str] = set()  # under the lock: UIDs of which something is still there
 
     def bind(self, context: PodContext) -> None:
         """Take the surroundings."""
@@ -149,11 +150,11 @@ class SharedPods:
         """Remove it, or at least end it."""
         with self._lock:
             self._infras.pop(uid, None)
-        for item in self._inventory.raw(uid=uid, **{labels.KIND: labels.INFRA}):
-            if not self._remove(str(item["Id"])):
-                with self._lock:
-                    self._released.add(uid)
-        self._storage.release(uid)
+        infras = self._inventory.raw(uid=uid, **{labels.KIND: labels.INFRA})
+        gone = [self._remove(str(item["Id"])) for item in infras]
+        if not self._storage.release(uid) or not all(gone):
+            with self._lock:
+                self._released.add(uid)
 
     def _remove(self, infra: str) -> bool:
         """Kill and remove; False when it has to stay for its members."""

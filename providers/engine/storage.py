@@ -86,13 +86,19 @@ class Storage:
         assert self._context is not None
         return labels.volume_prefix(self._context.node_name, self._context.cluster_id, uid)
 
-    def release(self, uid: str) -> None:
-        """Remove the engine's own volumes of a pod; one that an ended container still holds waits for it."""
+    def release(self, uid: str) -> bool:
+        """Remove the engine's own volumes of a pod; False when an ended container still holds one."""
         if self._local:
-            return
+            return True
+        held = False
         for name in self._names(self._prefix(uid)):
-            with contextlib.suppress(NotFound, Conflict):
+            try:
                 self._client.send("DELETE", f"/volumes/{quoted(name)}")
+            except NotFound:
+                continue
+            except Conflict:
+                held = True
+        return not held
 
     def _names(self, prefix: str) -> list[str]:
         try:
