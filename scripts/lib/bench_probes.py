@@ -133,7 +133,7 @@ def pod(namespace: str, name: str, node: str, probe: dict[str, Any]) -> dict[str
     """Return a pod that waits, probed each second."""
     container: dict[str, Any] = {"name": "main", "image": "none", "command": ["sleep", "100000"]}
     if probe:
-        container["readinessProbe"] = {**probe, "periodSeconds": 1}
+        container["readinessProbe"] = {**probe, "periodSeconds": 1, "timeoutSeconds": 30}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -142,7 +142,7 @@ def pod(namespace: str, name: str, node: str, probe: dict[str, Any]) -> dict[str
             "nodeName": node,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": 1,
+            "terminationGracePeriodSeconds": 60,
             "containers": [container],
             "tolerations": [{"operator": "Exists"}],
         },
