@@ -1,4 +1,5 @@
-"""An agent without an API server in a process of its own, to be killed: `process_agent.py STATE PODS.json`.
+"""An agent without an API server in a process of its own, to be killed: `process_agent.py STATE PODS.json
+[DOCKER.toml]`; with the last, its containers are an engine's.
 
 Takes up what it finds, creates the pods of the file that it does not have, deletes those that the file marks with a
 deletionTimestamp, prints "ready", and goes on until its end.
@@ -20,11 +21,13 @@ TESTS = Path(__file__).parent.parent
 class Agent:
     """The process, seen from a test."""
 
-    def __init__(self, state, pods, wait=True):
+    def __init__(self, state, pods, wait=True, docker=""):
         file = Path(state).parent / "pods-to-run.json"
         file.write_text(json.dumps(pods))
         self.process = subprocess.Popen(
-            [sys.executable, __file__, str(state), str(file)], stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, str(state), str(file), *([docker] if docker else [])],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         if wait and self.process.stdout.readline() != "ready\n":
             self.kill()
@@ -36,15 +39,26 @@ class Agent:
         self.process.stdout.close()
 
 
-def main(state, file):
+def make_node(state, docker):
+    if not docker:
+        from support.process_pods import Node
+
+        return Node(state)
+    from support import engine_node
+
+    from virtual_kubelet.providers.docker.provider import create
+
+    return engine_node.Node(create, state, docker)
+
+
+def main(state, file, docker=""):
     sys.path.insert(0, str(TESTS))
-    from support.process_pods import Node
     from support.waiting import eventually
 
     from virtual_kubelet.errors import NotFound, ProviderError
 
     pods = json.loads(Path(file).read_text())
-    node = Node(state)
+    node = make_node(state, docker)
     node.context.api_pods = pods
 
     def known():
@@ -53,7 +67,7 @@ def main(state, file):
         except ProviderError:
             return None
 
-    have = eventually(known)
+    have = eventually(known, 60)
     for pod in pods:
         if "deletionTimestamp" in pod["metadata"]:
             with contextlib.suppress(NotFound):
