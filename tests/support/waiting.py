@@ -2,18 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
+from virtual_kubelet.testing.waiting import eventually
 
-
-def eventually(predicate, timeout=10.0, message=""):
-    """Return the first true value of `predicate()`; fail after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    pause = threading.Event()
-    while True:
-        value = predicate()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(message or f"never came true within {timeout} s: {predicate}")
-        pause.wait(0.01)
+__all__ = ["eventually"]

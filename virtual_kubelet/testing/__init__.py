@@ -1,4 +1,7 @@
-"""For authors of providers: a cluster in a context manager, and the conformance suite."""
+"""For authors of providers: a cluster in a context manager, doubles of what the agent hands over, the conformance suite.
+
+Nothing here needs pytest but `virtual_kubelet.testing.conformance`, which is named by those who run it.
+"""
 
 from __future__ import annotations
 
