@@ -49,3 +49,31 @@ def test_what_fails_to_start_leaves_nothing():
 def test_before_the_start_there_is_no_client():
     with pytest.raises(RuntimeError, match="start"):
         _ = DevCluster(MockProvider()).client
+
+
+def test_another_agent_takes_over_what_runs():
+    made = []
+
+    def make(settings):
+        made.append(MockProvider(state_dir=settings.state_dir))
+        return made[-1]
+
+    with DevCluster(make, node_name="edge") as cluster:
+        cluster.client.create(PODS, pod("web"), "default")
+        before = eventually(lambda: _running(cluster))
+        cluster.restart_agent()
+        assert cluster.provider is made[1]
+        assert cluster.provider.get_pod("default", "web")["metadata"]["uid"] == before["metadata"]["uid"]
+        cluster.client.create(PODS, pod("after"), "default")
+        eventually(lambda: _running(cluster, "after"))
+        assert _running(cluster)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+
+def test_one_provider_is_not_used_twice():
+    with DevCluster(MockProvider(), node_name="edge") as cluster, pytest.raises(TypeError, match="callable"):
+        cluster.restart_agent()
+
+
+def _running(cluster, name="web"):
+    found = cluster.client.get(PODS, name, "default")
+    return found if found["status"]["phase"] == "Running" else None

@@ -74,6 +74,11 @@ class DevCluster:
         return _started(self._client)
 
     @property
+    def provider(self) -> Provider:
+        """The provider of the agent that runs now; there once started."""
+        return _started(self._provider)
+
+    @property
     def url(self) -> str:
         """Where the API server answers."""
         return self.control_plane.url
@@ -90,11 +95,7 @@ class DevCluster:
             self.control_plane.start()
             self.control_plane.write_kubeconfig(self.kubeconfig)
             self._client = Client(config.load(self.kubeconfig), qps=0)
-            settings = self._settings()
-            self._provider = self._given(settings) if callable(self._given) else self._given
-            self._agent = VirtualKubelet(settings, self._provider)
-            self._agent.start()
-            self._agent.wait_ready(self._start_timeout)
+            self._start_agent()
         except BaseException:
             self.stop()
             raise
@@ -114,6 +115,18 @@ class DevCluster:
             if self._agent is not None:
                 last_first.callback(self._agent.stop, deadline.remaining())
 
+    def restart_agent(self) -> None:
+        """Stop the agent, then start another one with the same settings and a provider that is made anew.
+
+        What runs goes on meanwhile, as it does in an upgrade. `provider` must have been given as a callable.
+        """
+        if not callable(self._given):
+            raise TypeError(
+                "give DevCluster a callable that makes the provider: a closed one cannot be used again"
+            )
+        self.agent.stop(self._stop_timeout)
+        self._start_agent()
+
     def __enter__(self) -> DevCluster:
         """Start it."""
         self.start()
@@ -124,6 +137,13 @@ class DevCluster:
     ) -> None:
         """Stop it."""
         self.stop()
+
+    def _start_agent(self) -> None:
+        settings = self._settings()
+        self._provider = self._given(settings) if callable(self._given) else self._given
+        self._agent = VirtualKubelet(settings, self._provider)
+        self._agent.start()
+        self._agent.wait_ready(self._start_timeout)
 
     def _settings(self) -> Settings:
         ca = Path(self._directory) / "kubelet-client-ca.pem"
