@@ -179,10 +179,7 @@ class MockProvider:
         self, namespace: str, pod: str, uid: str, container: str, options: LogOptions
     ) -> LogStream:
         """Open the log of a mock container; it has no earlier instance."""
-        entry = self._entry(namespace, pod, uid)
-        spec = containers.find(entry.pod(), container)
-        if spec is None:
-            raise NotFound(f'container "{container}" in pod "{pod}" is not available')
+        entry, spec = self._container(namespace, pod, uid, container)
         if options.previous:
             raise NotFound(f'previous terminated container "{container}" in pod "{pod}" not found')
         return self._log(entry, spec).open(options)
@@ -191,7 +188,7 @@ class MockProvider:
         self, namespace: str, pod: str, uid: str, container: str, command: list[str], io: ExecIO
     ) -> int:
         """Echo the command and then the input; `exit N` ends with that code."""
-        self._entry(namespace, pod, uid)
+        self._container(namespace, pod, uid, container)
         if command[:1] == ["exit"] and len(command) == 2 and command[1].isdigit():
             return int(command[1]) % 256
         if io.stdout:
@@ -201,7 +198,7 @@ class MockProvider:
 
     def attach_to_container(self, namespace: str, pod: str, uid: str, container: str, io: ExecIO) -> None:
         """Echo the input, until it ends."""
-        self._entry(namespace, pod, uid)
+        self._container(namespace, pod, uid, container)
         self._echo(io)
 
     def port_forward(self, namespace: str, pod: str, uid: str, port: int, stream: ForwardStream) -> None:
@@ -253,6 +250,13 @@ class MockProvider:
         if entry is None or entry.uid != uid:
             raise NotFound(f'pod "{namespace}/{name}" not found')
         return entry
+
+    def _container(self, namespace: str, pod: str, uid: str, name: str) -> tuple[_Entry, Container]:
+        entry = self._entry(namespace, pod, uid)
+        spec = containers.find(entry.pod(), name)
+        if spec is None:
+            raise NotFound(f'container "{name}" in pod "{pod}" is not available')
+        return entry, spec
 
     def _keep(self, pod: Pod, status: PodStatus) -> _Entry:
         metadata = pod["metadata"]

@@ -263,6 +263,14 @@ def test_exec_echoes(provider):
     assert provider.exec_in_container("default", "web", "u1", "main", ["exit", "7"], EchoIO()) == 7
 
 
+def test_what_no_pod_has_is_not_found(provider):
+    provider.create_pod(pod())
+    with pytest.raises(NotFound):
+        provider.exec_in_container("default", "web", "u1", "nobody", ["cat"], EchoIO())
+    with pytest.raises(NotFound):
+        provider.attach_to_container("default", "web", "u1", "nobody", EchoIO())
+
+
 def test_attach_and_port_forward_echo(provider):
     provider.create_pod(pod())
     attached, forwarded = EchoIO(b"x"), EchoIO(b"y")
