@@ -80,16 +80,19 @@ class ProcessDriver:
         self._client.stop(deadline)
 
     def purge(self) -> None:
-        """End every container and the supervisor; also after `close`, so over a connection of its own."""
+        """End every container and the supervisor, remove logs; also after `close`, so over a connection of its own."""
         self._client.stop(Deadline(PURGE_TIMEOUT))
         directory = self._config.state / "supervisor"
         client = SupervisorClient(directory, on_container=lambda _message: None, on_connect=lambda: None)
         client.start()
         try:
+            containers = client.recorded()
             if client.may_run():
                 client.call("shutdown", force=True, within=PURGE_TIMEOUT)
         finally:
             client.stop(Deadline(PURGE_TIMEOUT))
+        for container in containers:
+            self._remove_logs(container)
         shutil.rmtree(directory, ignore_errors=True)
 
     def ping(self) -> None:

@@ -96,8 +96,11 @@ class SupervisorClient:
 
     def has_records(self) -> bool:
         """Tell whether there may be containers: a supervisor runs, or one has left records."""
-        records = self._directory / "containers"
-        return records.is_dir() and any(records.glob("*.json"))
+        return bool(self.recorded())
+
+    def recorded(self) -> list[str]:
+        """Return the ids of all containers that there are records of."""
+        return [path.stem for path in (self._directory / "containers").glob("*.json")]
 
     def may_run(self) -> bool:
         """Tell whether a supervisor may be there, be it an idle one."""

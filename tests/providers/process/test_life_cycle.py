@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.process_pods import container, make_pod, running_node
+from support.processes import processes_of
 from support.waiting import eventually
 
 from virtual_kubelet.errors import InvalidInput, NotFound
@@ -23,24 +24,6 @@ def state(tmp_path_factory):
 def node(state):
     with running_node(state) as node:
         yield node
-
-
-def processes_of(uid):
-    """Pids of live processes that carry the mark of a pod's containers."""
-    mark = f":{uid}_".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            if any(
-                b"VIRTUAL_KUBELET_CONTAINER=" in item and mark in item
-                for item in (entry / "environ").read_bytes().split(b"\0")
-            ):
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
 
 
 def test_a_pod_that_succeeds(node):
@@ -276,6 +259,14 @@ def test_a_pod_that_does_not_fit_fails_as_the_kubelet_says(tmp_path):
         status = node.wait_phase(second, "Failed")
     assert status["reason"] == "OutOfcpu"
     assert "requested: 400, used: 700, capacity: 1000" in status["message"]
+
+
+def test_a_purge_takes_logs_along(tmp_path):
+    with running_node(tmp_path) as node:
+        pod = node.run(make_pod(container("echo up; exec sleep 1000")))
+        eventually(lambda: "up" in node.logs(pod) if node.state(pod).get("running") else False)
+        node.purge()
+        assert [path for path in tmp_path.rglob("*") if pod["metadata"]["uid"] in path.name] == []
 
 
 def test_termination_message(node):
