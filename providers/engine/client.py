@@ -13,6 +13,7 @@ again after the engine was away; an engine that is upgraded keeps its agent.
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -213,8 +214,12 @@ class Client:
         query: Query | None = None,
         headers: Headers | None = None,
         timeout: float | None = None,
+        begin: float | None = None,
     ) -> Stream:
-        """Return the bytes of an answer as they come; `timeout` seconds without a byte end it with an error."""
+        """Return the bytes of an answer as they come; `timeout` seconds without a byte end it with an error.
+
+        When the answer has not begun within `begin` seconds, `TimeoutError` is raised: ask again.
+        """
         _, content = _encoded(method, None)
         url = self._path(path, query)
         try:
@@ -223,12 +228,18 @@ class Client:
                 self.endpoint.base_url + url,
                 data=b"" if method == "POST" else None,
                 headers={**content, **(headers or {})},
-                timeout=(CONNECT_TIMEOUT, timeout),
+                timeout=(CONNECT_TIMEOUT, timeout if begin is None else begin),
                 stream=True,
                 allow_redirects=False,
             )
+            if begin is not None:
+                _socket_of(answer).settimeout(timeout)
             if answer.status_code >= 400:
                 raise failures.failure(answer.status_code, answer.content, f"{method} {path}")
+        except requests.ReadTimeout as error:
+            if begin is None:
+                raise failures.unreachable(error, str(self.endpoint)) from error
+            raise TimeoutError(f"{method} {path}: no answer within {begin:g} s") from error
         except failures.BROKEN as error:
             raise failures.unreachable(error, str(self.endpoint)) from error
         return Stream(answer, str(self.endpoint))
@@ -264,6 +275,16 @@ def _parameter(value: Any) -> str:
     if isinstance(value, (dict, list)):
         return codec.dumps(value).decode()
     return str(value)
+
+
+def _socket_of(answer: requests.Response) -> socket.socket:
+    """Return the socket that an answer's body comes from."""
+    raw: Any = answer.raw
+    if raw.connection is not None and raw.connection.sock is not None:
+        found: socket.socket = raw.connection.sock
+    else:  # one that ends with its answer ("Connection: close") has handed its socket over to that
+        found = raw._fp.fp.raw._sock  # noqa: SLF001 - there is no other way to it
+    return found
 
 
 def _encoded(method: str, body: Any) -> tuple[bytes | None, dict[str, str]]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
 
 from virtual_kubelet.errors import Unavailable
 from virtual_kubelet.provider import LogOptions, LogStream
-from virtual_kubelet.providers.engine.client import Client, quoted
+from virtual_kubelet.providers.engine.client import Client, Query, quoted
 from virtual_kubelet.providers.engine.streams import Stream
+from virtual_kubelet.runtime.clock import SYSTEM
 from virtual_kubelet.wire.engine_stream import FrameDecoder, LogLines
 from virtual_kubelet.wire.protocol_errors import ProtocolError
 
 __all__ = ["open_log"]
+
+PATIENCE = 1.0  # seconds
 
 
 def open_log(client: Client, container_id: str, options: LogOptions, *, tty: bool) -> LogStream:
     """Open a log; raise `NotFound`."""
     if options.tail == 0 and not options.follow:
         return _Nothing()
-    query: dict[str, Any] = {
+    query: Query = {
         "stdout": options.stream in {"All", "Stdout"},
         "stderr": options.stream in {"All", "Stderr"},
         "follow": options.follow,
@@ -26,8 +29,10 @@ def open_log(client: Client, container_id: str, options: LogOptions, *, tty: boo
         "tail": "all" if options.tail is None else options.tail,
         "since": None if options.since is None else _since(client, options.since),
     }
-    stream = client.stream("GET", f"/containers/{quoted(container_id)}/logs", query=query)
-    return _EngineLog(stream, options, framed=not tty)
+    path = f"/containers/{quoted(container_id)}/logs"
+    if options.follow:
+        return _EngineLog(_Followed(client, path, query), options, framed=not tty)
+    return _EngineLog(client.stream("GET", path, query=query), options, framed=not tty)
 
 
 def _since(client: Client, seconds: float) -> str:
@@ -46,10 +51,57 @@ class _Nothing:
         """Let go."""
 
 
+class _Followed:
+    """The answer of an engine that may not begin it before there is a line: Podman does so.
+
+    A request that waits for that could not be ended when the client goes. So it is given up each `PATIENCE` seconds, and
+    made again; nothing is missed, for an answer that has not begun had no line. One thread reads, any may close.
+    """
+
+    def __init__(self, client: Client, path: str, query: Query) -> None:
+        self._client, self._path, self._query = client, path, query
+        self._lock = threading.Lock()
+        self._stream: Stream | None = None  # under the lock, as is the next
+        self._closed = False
+        self._ask()
+
+    def _ask(self) -> None:
+        asked = SYSTEM.now()
+        try:
+            stream = self._client.stream("GET", self._path, query=self._query, begin=PATIENCE)
+        except TimeoutError:
+            if self._query["tail"] == 0:  # what is written from now on is no old line
+                self._query = {**self._query, "tail": "all", "since": f"{asked:.9f}"}
+            return
+        with self._lock:
+            self._stream = stream
+            if self._closed:
+                stream.close()
+
+    def read(self) -> bytes:
+        """Return some bytes; b"" at the end."""
+        while True:
+            with self._lock:
+                stream, closed = self._stream, self._closed
+            if stream is not None:
+                return stream.read()
+            if closed:
+                return b""
+            self._ask()
+
+    def close(self) -> None:
+        """Let go; wakes `read`, within `PATIENCE` seconds where the answer has not begun."""
+        with self._lock:
+            self._closed = True
+            stream = self._stream
+        if stream is not None:
+            stream.close()
+
+
 class _EngineLog:
     """The bytes of a log."""
 
-    def __init__(self, stream: Stream, options: LogOptions, *, framed: bool) -> None:
+    def __init__(self, stream: Stream | _Followed, options: LogOptions, *, framed: bool) -> None:
         self._stream = stream
         self._rest = options.limit_bytes
         self._frames = FrameDecoder(whole=True) if framed else None

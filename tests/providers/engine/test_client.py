@@ -21,7 +21,7 @@ from virtual_kubelet.providers.engine.inventory import Inventory
 from virtual_kubelet.providers.engine.logs import open_log
 from virtual_kubelet.providers.engine.sessions import Sessions
 from virtual_kubelet.providers.engine.watcher import Watcher
-from virtual_kubelet.runtime.clock import SteppedClock
+from virtual_kubelet.runtime.clock import SYSTEM, SteppedClock
 from virtual_kubelet.runtime.threads import Deadline, StopSignal, spawn
 
 
@@ -143,10 +143,82 @@ def test_a_log_that_is_closed_wakes_its_reader(engine, client):
     assert log.read() == b"hello"
     results = []
     reader = spawn(lambda: results.append(log.read()), name="reader")
-    eventually(lambda: log._stream._reading)
+    eventually(lambda: log._stream._stream._reading)
     log.close()
     reader.join(10)
     assert results == [b""]
+
+
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+def test_an_answer_that_has_begun_may_take_its_time(engine, client, monkeypatch, connection):
+    monkeypatch.setattr("virtual_kubelet.providers.engine.logs.PATIENCE", 0.2)
+    go_on = threading.Event()
+
+    def follow(_, handler):
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.send_header("Connection", connection)
+        handler.end_headers()
+        handler.wfile.flush()
+        go_on.wait(20)
+        frame = b"\1\0\0\0\0\0\0\5hello"
+        handler.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(frame), frame))
+        return None, b""
+
+    engine.answers["GET", "/containers/x/logs"] = follow
+    log = open_log(client, "x", LogOptions(follow=True), tty=False)
+    read = []
+    reader = spawn(lambda: read.extend(iter(log.read, b"")), name="test-reader")
+    reader.join(1)  # several times its patience
+    assert reader.is_alive()
+    go_on.set()
+    reader.join(10)
+    log.close()
+    assert read == [b"hello"]
+    assert engine.paths("GET").count("/containers/x/logs") == 1
+
+
+def test_an_answer_that_begins_late_can_be_let_go(engine, client, monkeypatch):
+    """Podman begins the answer with the first line; until then there is nothing to close but the request."""
+    monkeypatch.setattr("virtual_kubelet.providers.engine.logs.PATIENCE", 0.05)
+    over = threading.Event()
+
+    def silent(asked, handler):
+        over.wait()
+        return None, None
+
+    engine.answers["GET", "/containers/x/logs"] = silent
+    log = open_log(client, "x", LogOptions(follow=True), tty=False)
+    read = []
+    reader = spawn(lambda: read.append(log.read()), name="test-reader")
+    try:
+        eventually(lambda: len(engine.paths("GET")) >= 3)
+        log.close()
+        reader.join(10)
+        assert read == [b""]
+    finally:
+        over.set()
+
+
+def test_a_late_answer_is_asked_for_again_and_misses_nothing(engine, client, monkeypatch):
+    monkeypatch.setattr("virtual_kubelet.providers.engine.logs.PATIENCE", 0.05)
+    asked_again = threading.Event()
+
+    def late(asked, handler):
+        if asked["query"]["tail"] == "0":
+            asked_again.wait()
+            return None, None
+        asked_again.set()
+        return 200, b"\x01\0\0\0\0\0\0\x05line\n"
+
+    engine.answers["GET", "/containers/x/logs"] = late
+    before = SYSTEM.now()
+    log = open_log(client, "x", LogOptions(follow=True, tail=0), tty=False)
+    assert log.read() == b"line\n"
+    log.close()
+    first, second = (item["query"] for item in engine.asked if item["path"] == "/containers/x/logs")
+    assert "since" not in first
+    assert (second["tail"], float(second["since"]) >= before) == ("all", True)
 
 
 def test_a_refused_exec_says_why(engine, client):
