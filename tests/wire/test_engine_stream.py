@@ -66,6 +66,16 @@ def test_times_stand_only_at_the_beginning_of_lines():
     assert lines.feed(STDOUT, b"") == b""
 
 
+def test_times_have_nanoseconds_as_the_kubelets():
+    lines = LogLines()
+    for stamp, shown in (
+        (b"2026-01-02T03:04:05Z", b"2026-01-02T03:04:05.000000000Z"),
+        (b"2026-01-02T03:04:05+01:00", b"2026-01-02T03:04:05.000000000+01:00"),
+        (b"2026-01-02T03:04:05.12Z", b"2026-01-02T03:04:05.120000000Z"),
+    ):
+        assert lines.feed(STDOUT, stamp + b" x\n") == shown + b" x\n"
+
+
 def test_json_by_lines_and_side_by_side():
     decoder = JsonDecoder()
     assert decoder.feed(b'{"a": 1}\r\n{"b"') == [{"a": 1}]

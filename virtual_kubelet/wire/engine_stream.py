@@ -22,7 +22,7 @@ HEADER = 8
 MAX_FRAME = 64 * 1024 * 1024  # more is not a frame, but bytes that were taken for one
 MAX_LINE = 16 * 1024 * 1024
 
-_TIME = re.compile(rb"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d) ")
+_TIME = re.compile(rb"\A(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?((?:Z|[+-]\d\d:\d\d) )")
 
 
 class FrameDecoder:
@@ -66,10 +66,10 @@ class FrameDecoder:
 
 
 class LogLines:
-    """Takes the times out of the middle of lines.
+    """Takes the times out of the middle of lines, and gives those before them the form that the kubelet's have.
 
     Engines stamp every entry, and a long line (or one written in parts) is several entries: a reader wants one
-    time at the beginning of each line and none inside it.
+    time at the beginning of each line and none inside it. Docker's have nine digits after the second, Podman's none.
     """
 
     def __init__(self) -> None:
@@ -78,14 +78,20 @@ class LogLines:
     def feed(self, stream: int, entry: bytes) -> bytes:
         """Return a whole entry of `stream` without a time that stands inside a line."""
         lines = entry.splitlines(keepends=True)
-        if lines and stream in self._inside:
-            lines[0] = _TIME.sub(b"", lines[0], count=1)
+        if lines:
+            time = b"" if stream in self._inside else _with_nanoseconds
+            lines[0] = _TIME.sub(time, lines[0], count=1)
         if lines:
             if lines[-1].endswith(b"\n"):
                 self._inside.discard(stream)
             else:
                 self._inside.add(stream)
         return b"".join(lines)
+
+
+def _with_nanoseconds(time: re.Match[bytes]) -> bytes:
+    seconds, fraction, zone = time.groups()
+    return bytes(seconds + b"." + (fraction or b"").ljust(9, b"0") + zone)
 
 
 class JsonDecoder:
