@@ -29,6 +29,11 @@ network_config_dir = "{directory}/networks"
 """
 
 
+def echo_server(port):
+    """Return a container that sends back what comes to a port."""
+    return {"image": IMAGE, "command": ["nc", "-ll", "-p", str(port), "-e", "cat"]}
+
+
 def busybox():
     for path in ("/bin/busybox", "/usr/bin/busybox"):
         if Path(path).exists() and b"dynamically" not in _file(path):
@@ -135,6 +140,13 @@ class Podman:
         path = self.directory / "text"
         path.write_text(text)
         tar.add(path, name)
+
+    def remains(self, uid):
+        """Return what there is of a pod: containers and volumes with its label."""
+        label = f"label=io.kubernetes.pod.uid={uid}"
+        containers = self.run("ps", "--all", "--quiet", "--filter", label).stdout.split()
+        volumes = self.run("volume", "ls", "--quiet", "--filter", label).stdout.split()
+        return [f"container {item}" for item in containers] + [f"volume {item}" for item in volumes]
 
     def _end_monitors(self):
         """End what watches over commands: Podman lets it wait for five minutes after their end."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from virtual_kubelet.errors import Unavailable
-from virtual_kubelet.objects import Container, JsonObject, Pod
+from virtual_kubelet.objects import Container, JsonObject, Node, Pod
 from virtual_kubelet.provider import File
 from virtual_kubelet.pure.expansion import expand
 
@@ -33,6 +33,7 @@ class LocalContext:
         self.cluster_dns: tuple[str, ...] = ()
         self.config_maps: dict[str, Values] = {}  # name -> {key: text}
         self.secrets: dict[str, Values] = {}
+        self.api_node: Node | None = None
         self.api_pods: list[Pod] = []
         self.events: list[tuple[str, str, str, str]] = []  # pod's name, type, reason, message
         self.callbacks: list[Callable[[str, str], None]] = []
@@ -86,6 +87,10 @@ class LocalContext:
         """Return the reasons of a pod's events, oldest first."""
         with self._lock:
             return [reason for name, _, reason, _ in self.events if name == pod]
+
+    def node(self) -> Node | None:
+        """Return what the test says is the Node."""
+        return self.api_node
 
     def pods(self) -> list[Pod]:
         """Return what the test says is bound to the node."""
