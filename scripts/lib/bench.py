@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from virtual_kubelet.errors import ApiError
+from virtual_kubelet.errors import ApiAlreadyExists, ApiError
 from virtual_kubelet.kube import config
 from virtual_kubelet.kube.client import Client
 from virtual_kubelet.kube.informer import Informer
-from virtual_kubelet.kube.resources import NAMESPACES, NODES, PODS
+from virtual_kubelet.kube.resources import NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS
 from virtual_kubelet.objects import Pod
 from virtual_kubelet.runtime.threads import Deadline, spawn
 
@@ -86,6 +86,10 @@ def make_namespace(client: Client) -> Iterator[str]:
     """Make a namespace for the pods, and take it away again."""
     name = f"vk-bench-{uuid.uuid4().hex[:8]}"
     client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    # The controller manager makes it a moment later, and there may be none; no pod is admitted without it.
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+    with contextlib.suppress(ApiAlreadyExists):
+        client.create(SERVICE_ACCOUNTS, account, name)
     try:
         yield name
     finally:
@@ -235,20 +239,26 @@ def phase(
     for name in names:
         work.put(name)
     begun: dict[str, float] = {}
+    refused: list[ApiError] = []
 
     def worker() -> None:
-        while True:
+        while not refused:
             try:
                 name = work.get_nowait()
             except queue.Empty:
                 return
             begun[name] = time.monotonic()
-            act(name)
+            try:
+                act(name)
+            except ApiError as error:
+                refused.append(error)
 
     cpu, start = agent.cpu_seconds(), time.monotonic()
     threads = [spawn(worker, name=f"load-{number}") for number in range(CREATORS)]
     for thread in threads:
         thread.join()
+    if refused:
+        raise SystemExit(f"the API server refuses the load: {refused[0]}")
     sent = time.monotonic() - start
     if not done.wait(PATIENCE):
         raise SystemExit(f"only {len(seen)} of {len(names)} pods were seen within {PATIENCE} s")
