@@ -303,7 +303,7 @@ class ProcessDriver:
         if not self._client.connected:
             return []
         items = self._client.call("list")["containers"]
-        return self._times.usage({item["id"]: item["pid"] for item in items if item["state"] == "running"})
+        return self._times.usage([item for item in items if item["state"] == "running"])
 
     # -- what the supervisor tells --------------------------------------------------------------------
 

@@ -1,11 +1,13 @@
-"""What containers use, from /proc: sums over their processes, and averages over time."""
+"""What containers use, from their cgroups or else from /proc: sums over their processes, and averages over time."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from virtual_kubelet.podruntime.driver import ContainerUsage
 
@@ -17,16 +19,29 @@ SHORTEST = 0.1  # seconds of which an average says something
 WINDOW = 5.0  # seconds that averages go back at least, once there is a reading as old
 
 
+class _Used(NamedTuple):
+    """What one container has used of CPU (seconds) and uses of memory (bytes)."""
+
+    cpu: float
+    working_set: int
+    rss: int
+
+
 class ProcessTimes:
-    """What containers use: the sum over the processes below each container's first one, and of its session."""
+    """What containers use: what their cgroups say, else the sum over the processes of each.
+
+    These are the ones below the container's first process, and those of its session.
+    """
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
         self._sums = Sums()  # guarded by _turn
         self._rates = Rates()
 
-    def usage(self, pids: Mapping[str, int]) -> list[ContainerUsage]:
-        """Return the use of each container, by the pid of its first process."""
+    def usage(self, containers: Iterable[Mapping[str, Any]]) -> list[ContainerUsage]:
+        """Return the use of each container, by its record: `id`, `pid` of the first process, `cgroup` (a path or "")."""
+        pids = {str(item["id"]): int(item["pid"]) for item in containers}
+        groups = {str(item["id"]): str(item.get("cgroup") or "") for item in containers}
         # One look at a time, short as it is: a sum that is older than the one before looks like a process's end.
         with self._turn:
             found = _sums_of(pids)
@@ -34,25 +49,55 @@ class ProcessTimes:
             self._rates.keep(pids)
             # Of one that has ended just now there is nothing to measure.
             return [
-                self._usage(container_id, cpu, int(rss)) for container_id, (cpu, rss) in found.items() if rss
+                self._usage(container_id, _of_cgroup(groups[container_id], used))
+                for container_id, used in found.items()
+                if used.rss
             ]
 
-    def _usage(self, container_id: str, cpu: float, rss: int) -> ContainerUsage:
-        used = self._sums.take(container_id, cpu)
+    def _usage(self, container_id: str, now: _Used) -> ContainerUsage:
+        used = self._sums.take(container_id, now.cpu)
         cores = self._rates.take(container_id, time.monotonic(), used)
-        return ContainerUsage(container_id, time.time(), used, rss, rss, cores)
+        return ContainerUsage(container_id, time.time(), used, now.working_set, now.rss, cores)
 
 
-def _sums_of(pids: Mapping[str, int]) -> dict[str, list[float]]:
+def _of_cgroup(path: str, summed: _Used) -> _Used:
+    """Return what a cgroup (v2) accounts for, reckoned as the kubelet does; `summed` for what it does not say.
+
+    It knows of processes that nobody waited for, and of the page cache. Which files it has depends on its controllers.
+    """
+    if not path:
+        return summed
+    cpu = _numbers(path, "cpu.stat").get("usage_usec")
+    current = _numbers(path, "memory.current").get("")
+    memory = _numbers(path, "memory.stat")
+    return _Used(
+        summed.cpu if cpu is None else cpu / 1e6,
+        summed.working_set if current is None else max(0, current - memory.get("inactive_file", 0)),
+        memory.get("anon", summed.rss),
+    )
+
+
+def _numbers(directory: str, name: str) -> dict[str, int]:
+    """Return what a file of a cgroup says: `{key: number}`, of one with a single number `{"": number}`."""
+    try:
+        lines = Path(directory, name).read_text(encoding="ascii").splitlines()
+    except OSError:
+        return {}
+    pairs = (line.rpartition(" ") for line in lines)
+    return {key: int(number) for key, _, number in pairs if number.isdecimal()}
+
+
+def _sums_of(pids: Mapping[str, int]) -> dict[str, _Used]:
     """Return CPU seconds and resident bytes of each container."""
     table = _processes()
     owner = {pid: container_id for container_id, pid in pids.items()}
-    found: dict[str, list[float]] = {container_id: [0.0, 0.0] for container_id in pids}
+    found = dict.fromkeys(pids, _Used(0.0, 0, 0))
     for pid, process in table.items():
         container_id = _owner(pid, table, owner) or owner.get(process.session)
         if container_id is not None:
-            found[container_id][0] += process.cpu
-            found[container_id][1] += process.rss
+            cpu, _, rss = found[container_id]
+            rss += process.rss
+            found[container_id] = _Used(cpu + process.cpu, rss, rss)
     return found
 
 

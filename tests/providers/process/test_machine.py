@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from support.waiting import eventually
 
 from virtual_kubelet.providers.process.machine import Machine
@@ -49,5 +50,25 @@ def test_a_sum_does_not_fall_when_a_process_ends_unseen():
 
 def test_a_container_that_has_just_ended_has_no_use():
     pid_max = 4194304  # the kernel's highest
-    (mine,) = ProcessTimes().usage({"gone": pid_max, "mine": os.getpid()})
+    (mine,) = ProcessTimes().usage([{"id": "gone", "pid": pid_max}, {"id": "mine", "pid": os.getpid()}])
     assert (mine.id, mine.memory_bytes > 0, mine.cpu_seconds > 0) == ("mine", True, True)
+
+
+def test_a_cgroup_knows_better_what_it_accounts_for(tmp_path):
+    record = {"id": "mine", "pid": os.getpid(), "cgroup": str(tmp_path)}
+    (tmp_path / "cpu.stat").write_text(
+        "usage_usec 90000000000\nuser_usec 80000000000\nsystem_usec 10000000000\n"
+    )
+    (tmp_path / "memory.current").write_text("5000000\n")
+    (tmp_path / "memory.stat").write_text("anon 3000000\nfile 2000000\ninactive_file 1500000\n")
+    (mine,) = ProcessTimes().usage([record])
+    assert (mine.cpu_seconds, mine.memory_bytes, mine.rss_bytes) == (90000.0, 3500000, 3000000)
+
+
+def test_a_cgroup_without_the_controller_of_memory_leaves_memory_to_the_processes(tmp_path):
+    record = {"id": "mine", "pid": os.getpid(), "cgroup": str(tmp_path)}
+    (tmp_path / "cpu.stat").write_text("usage_usec 2500000\n")
+    (mine,) = ProcessTimes().usage([record])
+    (plain,) = ProcessTimes().usage([{**record, "cgroup": ""}])
+    assert mine.cpu_seconds == 2.5
+    assert mine.rss_bytes == pytest.approx(plain.rss_bytes, rel=0.5)
