@@ -79,7 +79,12 @@ class Podman:
 
     def run(self, *arguments):
         return subprocess.run(
-            self.command(*arguments), env=self.environment, capture_output=True, text=True, check=False
+            self.command(*arguments),
+            env=self.environment,
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def start(self):
@@ -95,6 +100,7 @@ class Podman:
                     *self.command("system", "service", "--time=0", f"unix://{self.socket}"),
                 ],
                 env=self.environment,
+                cwd=self.directory,  # conmon leaves a file named oom where it runs
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

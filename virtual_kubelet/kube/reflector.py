@@ -21,6 +21,7 @@ from virtual_kubelet.pure.list_watch import ListWatch, Outcome, Request
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.metrics import Metrics
 from virtual_kubelet.runtime.threads import StopSignal
+from virtual_kubelet.runtime.trouble import Trouble
 
 __all__ = ["Reflector", "Sink"]
 
@@ -32,7 +33,6 @@ WATCH_MIN, WATCH_MAX = 300.0, 600.0  # seconds; spread, so that not all watches 
 # until the watch's own end.
 SILENCE = 180.0
 MARGIN = 15.0
-LOG_PERIOD = 10.0
 
 
 class Sink(Protocol):
@@ -87,7 +87,7 @@ class Reflector:
         self._chance = chance
         self._state = ListWatch()
         self._bookmarks = False  # whether this server sends them
-        self._trouble = _Trouble(self._name, clock)
+        self._trouble = Trouble(self._name, logger, clock)
         metrics = metrics or Metrics()
         self._lists = metrics.informer_lists.labels(self._name)
         self._watches = metrics.informer_watches.labels(self._name)
@@ -253,30 +253,6 @@ class Reflector:
     def _recovered(self) -> None:
         self._sink.failed(None)
         self._trouble.over()
-
-
-class _Trouble:
-    """Says what goes wrong, at most once in `LOG_PERIOD` seconds, and when it is over."""
-
-    def __init__(self, name: str, clock: Clock) -> None:
-        self._name = name
-        self._clock = clock
-        self._since: float | None = None
-        self._said_at = 0.0
-
-    def say(self, error: ApiError) -> None:
-        now = self._clock.monotonic()
-        if self._since is None:
-            self._since = now
-        elif now - self._said_at < LOG_PERIOD:
-            return
-        self._said_at = now
-        logger.warning("%s: %s (for %.0f s)", self._name, error, now - self._since)
-
-    def over(self) -> None:
-        if self._since is not None:
-            logger.info("%s: works again after %.1f s", self._name, self._clock.monotonic() - self._since)
-            self._since = None
 
 
 def _is_object(item: object) -> bool:

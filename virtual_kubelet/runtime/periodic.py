@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.threads import Deadline, Thread, join_all, spawn
+from virtual_kubelet.runtime.trouble import Trouble
 
 __all__ = ["Periodic"]
 
@@ -20,7 +21,7 @@ class Periodic:
 
     `jitter` is the share of the interval that chance adds: 0.04 gives 1 to 1.04 times the interval.
     `trigger` asks for a run now; while one is under way it asks for another one after it. A failing
-    run is logged and the loop lives on. With immediately=False the first run comes after an interval.
+    run is logged, now and then, and the loop lives on. With immediately=False the first run comes after an interval.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Periodic:
         self._wanted = immediately  # under the condition
         self._stopped = False  # under the condition
         self._thread: Thread | None = None  # under the condition
-        self._failures = 0  # of the loop's thread alone: failed runs in a row
+        self._trouble = Trouble(name, logger, clock)  # of the loop's thread alone
 
     def start(self) -> None:
         """Start the thread."""
@@ -73,13 +74,10 @@ class Periodic:
         while self._wait_for_turn():
             try:
                 self._task()
-            except Exception as error:
-                self._failures += 1
-                # The traceback once: a task that fails each second would bury everything else.
-                trace = error if self._failures == 1 else None
-                logger.warning("%s failed: %s", self._name, error, exc_info=trace)
+            except Exception as error:  # noqa: BLE001 - said in the log; the loop outlives its task
+                self._trouble.say(error)
             else:
-                self._failures = 0
+                self._trouble.over()
 
     def _wait_for_turn(self) -> bool:
         """Return True when the task is to run, False when the loop is to end."""
