@@ -80,6 +80,11 @@ class ProviderError(VirtualKubeletError):
 
     retryable = True
 
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds to wait before the next try, where the backend said so or its provider knows."""
+
 
 class NotFound(ProviderError):
     """The backend has no such pod, container or log."""
@@ -105,11 +110,6 @@ class Unavailable(ProviderError):
     """The backend cannot be reached, throttles us, or has no room."""
 
     status = 503
-
-    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-        """Seconds to wait before the next try, where the backend said so."""
 
 
 class Unauthorized(ProviderError):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from virtual_kubelet.errors import NotFound, Unavailable
+from virtual_kubelet.errors import NotFound, ProviderError, Unavailable
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.provider import TerminalSize
 from virtual_kubelet.providers.azure import arm_errors
@@ -110,7 +110,7 @@ class Client:
 
         Raises:
             NoAnswer: whether ARM took it has to be looked up.
-            Unavailable: ARM does not take it now, and is not to be asked at once again.
+            ProviderError: ARM does not take it; when it may pass, it is not to be asked at once again.
         """
         try:
             answer = self._transport.send(
@@ -121,8 +121,9 @@ class Client:
         except NotFound as error:
             # No word about the group: what it should be made in, or of, is missing.
             raise Unavailable(str(error), retry_after=REFUSED_PAUSE) from error
-        except Unavailable as error:
-            raise Unavailable(str(error), retry_after=error.retry_after or REFUSED_PAUSE) from error
+        except ProviderError as error:
+            error.retry_after = error.retry_after or REFUSED_PAUSE
+            raise
         body = answer.body if isinstance(answer.body, dict) else {}
         return Written(body, answer.operation)
 

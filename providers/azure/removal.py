@@ -91,7 +91,7 @@ class Removal:
         logger.info("the removal of container group %s has to wait: %s", entry.name, error)
         message = f"Azure does not remove the container group yet: {error}"
         self._surroundings.event(entry.identity, "Warning", "RemovalDelayed", message)
-        wait = error.retry_after if isinstance(error, Unavailable) and error.retry_after else PAUSES.delay(1)
+        wait = error.retry_after or PAUSES.delay(1)
         self._follow(entry.name, wait)
 
     def _follow(self, name: str, delay: float) -> None:

@@ -182,8 +182,8 @@ class ProviderCalls:
 
     def _pause_length(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, Unavailable) and error.retry_after else 0.0
-        return max(asked, PAUSES.delay(state.attempt_number, self._chance()))
+        asked = error.retry_after if isinstance(error, ProviderError) else None
+        return max(asked or 0.0, PAUSES.delay(state.attempt_number, self._chance()))
 
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):

@@ -94,7 +94,7 @@ class Operations:
             sandbox = self.driver.prepare_pod(pod)
         except ProviderError as error:
             text = f"Failed to create pod sandbox: {error}"
-            raise SandboxError(text, retry_after=getattr(error, "retry_after", None)) from error
+            raise SandboxError(text, retry_after=error.retry_after) from error
         return sandbox if sandbox.ips else Sandbox(sandbox.id, (self.context.node_ip,))
 
     def tear_down(self, uid: str) -> None:

@@ -82,8 +82,8 @@ class Performer:
         try:
             sandbox = self.operations.prepare(self.state.pod)
         except ProviderError as error:
-            retry_after, text = getattr(error, "retry_after", None), str(error)
-            self._could_not_prepare(text, retry_after)
+            text = str(error)
+            self._could_not_prepare(text, error.retry_after)
             if not isinstance(error, ReferenceMissing):
                 failed = "FailedCreatePodSandBox" if isinstance(error, SandboxError) else "FailedMount"
                 self.event("Warning", failed, text)

@@ -124,7 +124,7 @@ class Volumes:
             files = self._context.files(pod, volume)
         except ProviderError as error:
             if not (self._lenient and is_service_account(volume)):
-                raise ReferenceMissing(str(error), retry_after=getattr(error, "retry_after", None)) from error
+                raise ReferenceMissing(str(error), retry_after=error.retry_after) from error
             logger.debug("pod %s goes without volume %s: %s", uid, volume.get("name"), error)
             path.mkdir(mode=0o755, parents=True, exist_ok=True)
             return False

@@ -139,6 +139,20 @@ def test_a_refusal_that_passes_is_not_repeated_at_once(arm, provider):
     assert caught.value.retry_after == 20
 
 
+@pytest.mark.parametrize(
+    ("kind", "code", "error"),
+    [
+        ("401", "AuthenticationFailed", Unauthorized),
+        ("409", "ContainerGroupTransitioning", Conflict),
+    ],
+)
+def test_no_refusal_that_may_pass_is_repeated_at_once(arm, provider, kind, code, error):
+    arm.faults.add(kind, method="PUT", code=code, message="no")
+    with pytest.raises(error) as caught:
+        provider.create_pod(make_pod())
+    assert caught.value.retry_after == 20
+
+
 def test_what_arm_finds_invalid_is_final(arm, provider):
     with pytest.raises(InvalidInput, match="InvalidContainerName"):
         provider.create_pod(make_pod(containers=[{"name": "UPPER", "image": "i"}]))
