@@ -13,6 +13,7 @@ import threading
 import time
 
 from virtual_kubelet.agent import VirtualKubelet
+from virtual_kubelet.errors import NotFound
 from virtual_kubelet.objects import Condition, Pod, PodStatus
 from virtual_kubelet.settings import Settings
 
@@ -22,33 +23,30 @@ class TimerProvider:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pods: dict[tuple[str, str], Pod] = {}
-        self._ends: dict[tuple[str, str], float] = {}
+        # By UID: a pod that is made again under its name is another pod. Each with the time at which it is over.
+        self._pods: dict[str, tuple[Pod, float]] = {}
 
     def create_pod(self, pod: Pod) -> None:
-        metadata = pod["metadata"]
-        seconds = float(metadata.get("annotations", {}).get("example/seconds", "1"))
-        with self._lock:
-            self._pods[metadata["namespace"], metadata["name"]] = pod
-            self._ends[metadata["namespace"], metadata["name"]] = time.monotonic() + seconds
+        seconds = float(pod["metadata"].get("annotations", {}).get("example/seconds", "1"))
+        with self._lock:  # may be called again for the same pod
+            self._pods.setdefault(pod["metadata"]["uid"], (pod, time.monotonic() + seconds))
 
     def update_pod(self, pod: Pod) -> None:
-        metadata = pod["metadata"]
         with self._lock:
-            self._pods[metadata["namespace"], metadata["name"]] = pod
+            _, end = self._pods[pod["metadata"]["uid"]]
+            self._pods[pod["metadata"]["uid"]] = (pod, end)
 
     def delete_pod(self, pod: Pod) -> None:
-        metadata = pod["metadata"]
         with self._lock:
-            self._pods.pop((metadata["namespace"], metadata["name"]), None)
+            if self._pods.pop(pod["metadata"]["uid"], None) is None:
+                raise NotFound(f"pod {pod['metadata']['name']} is not here")
 
     def get_pod(self, namespace: str, name: str) -> Pod | None:
-        with self._lock:
-            pod = self._pods.get((namespace, name))
-            if pod is None:
-                return None
-            over = time.monotonic() >= self._ends[namespace, name]
-        return {"metadata": pod["metadata"], "status": {"phase": "Succeeded" if over else "Running"}}
+        wanted = (namespace, name)
+        return next(
+            (p for p in self.get_pods() if (p["metadata"]["namespace"], p["metadata"]["name"]) == wanted),
+            None,
+        )
 
     def get_pod_status(self, namespace: str, name: str) -> PodStatus | None:
         pod = self.get_pod(namespace, name)
@@ -56,8 +54,12 @@ class TimerProvider:
 
     def get_pods(self) -> list[Pod]:
         with self._lock:
-            keys = list(self._pods)
-        return [pod for pod in (self.get_pod(*key) for key in keys) if pod]
+            pods = list(self._pods.values())
+        now = time.monotonic()
+        return [
+            {"metadata": pod["metadata"], "status": {"phase": "Running" if now < end else "Succeeded"}}
+            for pod, end in pods
+        ]
 
     def capacity(self) -> dict[str, str]:
         return {"cpu": "8", "memory": "16Gi", "pods": "100"}
