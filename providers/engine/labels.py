@@ -98,7 +98,8 @@ def volume_prefix(node_name: str, cluster_id: str, uid: str = "") -> str:
     Not by labels: Hyper keeps labels of its own in a volume, and API 1.23 has no filter for them.
     """
     owner = hashlib.sha256(f"{cluster_id}\0{node_name}".encode()).hexdigest()[:12]
-    return f"vk-{owner}-{_ODD.sub('-', uid)}-" if uid else f"vk-{owner}-"
+    # The dot ends a UID, which has none: one that another begins with is another pod's.
+    return f"vk-{owner}-{_ODD.sub('-', uid)}." if uid else f"vk-{owner}-"
 
 
 def volume_name(prefix: str, volume: str) -> str:

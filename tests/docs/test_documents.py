@@ -26,7 +26,7 @@ OTHERS = {
     "--tail", "--ignore-daemonsets", "--previous", "--image", "--port", "--overrides", "--container", "--target",
     "--set", "--namespace", "--create-namespace", "--values", "--reuse-values", "--now", "--upgrade", "--build-arg",
     "--kubelet-insecure-tls", "--kubelet-certificate-authority", "--from", "--name", "--location", "--role", "--scopes", "--query", "--output", "--sdk-auth",
-    "--pods", "--once", "--dir", "--foreground", "--version", "--help",
+    "--pods", "--seconds", "--idle", "--once", "--dir", "--foreground", "--version", "--help",
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ import pytest
 from support import documents
 from support.devapi import control_plane
 from support.provider import PushingProvider
+from support.programs import users_environment
 from support.waiting import eventually
 
 from virtual_kubelet.runtime.threads import spawn
@@ -149,7 +150,8 @@ def site(plane, tmp_path):
 @contextlib.contextmanager
 def running(site, *words):
     command = [sys.executable, "-W", "error::ResourceWarning", *words]
-    with subprocess.Popen(command, cwd=site, stdout=subprocess.PIPE, text=True) as program:
+    environment = users_environment()
+    with subprocess.Popen(command, cwd=site, env=environment, stdout=subprocess.PIPE, text=True) as program:
         try:
             yield program
         finally:

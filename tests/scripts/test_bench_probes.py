@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.programs import users_environment
 
 BENCH = Path(__file__).parents[2] / "scripts" / "lib" / "bench_probes.py"
 
@@ -17,6 +18,7 @@ BENCH = Path(__file__).parents[2] / "scripts" / "lib" / "bench_probes.py"
 def test_many_probes_few_threads():
     result = subprocess.run(
         [sys.executable, str(BENCH), "--pods", "20", "--seconds", "2", "--json"],
+        env=users_environment(),
         capture_output=True,
         text=True,
         timeout=280,

@@ -34,8 +34,8 @@ def driver(engine, tmp_path):
 
 
 def test_a_volume_that_is_held_is_removed_with_its_holder(engine, driver):
-    own = labels.of_volume(POD, "node-1", "cluster-1")
-    volume = {"Name": "v", "Labels": own}
+    name = labels.volume_name(labels.volume_prefix("node-1", "cluster-1", "u"), "data")
+    others = labels.volume_name(labels.volume_prefix("node-1", "cluster-1", "u-2"), "data")
     member = {
         "Id": "c1",
         "State": {"Status": "exited"},
@@ -50,11 +50,11 @@ def test_a_volume_that_is_held_is_removed_with_its_holder(engine, driver):
     }  # fmt: skip
     engine.answers["GET", "/containers/json"] = (200, [])
     engine.answers["GET", "/containers/c1/json"] = (200, member)
-    engine.answers["GET", "/volumes"] = (200, {"Volumes": [volume]})
-    engine.answers["DELETE", "/volumes/v"] = (409, {"message": "volume is in use"})
+    engine.answers["GET", "/volumes"] = (200, {"Volumes": [{"Name": name}, {"Name": others}]})
+    engine.answers["DELETE", f"/volumes/{name}"] = (409, {"message": "volume is in use"})
     driver.release_pod("u")
-    engine.answers["DELETE", "/volumes/v"] = (204, b"")
+    engine.answers["DELETE", f"/volumes/{name}"] = (204, b"")
     engine.answers["DELETE", "/containers/c1"] = (204, b"")
     before = len(engine.paths("DELETE"))
     driver.remove("c1")
-    assert [path for path in engine.paths("DELETE")[before:] if "volumes" in path] == ["/volumes/v"]
+    assert [path for path in engine.paths("DELETE")[before:] if "volumes" in path] == [f"/volumes/{name}"]

@@ -6,6 +6,14 @@ import pytest
 from support.example_site import podman_site, process_site
 from support.podman import running_podman
 
+from virtual_kubelet.kube import references
+
+
+@pytest.fixture(autouse=True)
+def short_minute(monkeypatch):
+    """Read ConfigMaps and Secrets again after a second or two, and not after the kubelet's minute."""
+    monkeypatch.setattr(references, "PERIOD", 1.5)
+
 
 @pytest.fixture(scope="session")
 def engine():
