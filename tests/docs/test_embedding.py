@@ -18,8 +18,8 @@ from wsgiref import simple_server
 import pytest
 from support import documents
 from support.devapi import control_plane
-from support.provider import PushingProvider
 from support.programs import users_environment
+from support.provider import PushingProvider
 from support.waiting import eventually
 
 from virtual_kubelet.runtime.threads import spawn
