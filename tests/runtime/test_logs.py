@@ -20,7 +20,7 @@ def stream():
     yield stream
     root.handlers[:] = handlers
     root.setLevel(level)
-    for name in ("urllib3", "requests", "kubernetes", "botocore", "azure", "msal"):
+    for name in ("urllib3", "urllib3.connectionpool", "requests", "kubernetes", "botocore", "azure", "msal"):
         logging.getLogger(name).setLevel(logging.NOTSET)
 
 
@@ -32,6 +32,13 @@ def test_text(stream):
     assert line.endswith("INFO    hello world [kube.client MainThread]\n")
     assert line[:2] == "20"
     assert line[23] == "Z"
+
+
+def test_what_others_say_of_their_connections_is_left_out(stream):
+    logs.configure("debug", "text", stream)
+    logging.getLogger("urllib3.connectionpool").warning("Connection pool is full, discarding connection")
+    logging.getLogger("urllib3.connectionpool").error("a certificate does not match")
+    assert stream.getvalue().count("\n") == 1
 
 
 def test_json_lines_hold_extras_and_tracebacks(stream):

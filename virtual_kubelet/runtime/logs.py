@@ -137,3 +137,5 @@ def configure(level: str = "info", log_format: str = "text", stream: TextIO | No
     # Others' debug lines hold whole requests and answers, with what is secret in them.
     for noisy in ("urllib3", "requests", "kubernetes", "botocore", "azure", "msal"):
         logging.getLogger(noisy).setLevel(max(logging.INFO, LEVELS[level.lower()]))
+    # It warns of each connection that it keeps no longer, as after an outage; what failed is in our own errors.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
