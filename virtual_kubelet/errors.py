@@ -80,10 +80,12 @@ class ProviderError(VirtualKubeletError):
 
     retryable = True
 
-    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+    retry_after: float | None = None
+    """Seconds to wait before the next try, where the backend said so or its provider knows."""
+
+    def __init__(self, *args: object, retry_after: float | None = None) -> None:
+        super().__init__(*args)
         self.retry_after = retry_after
-        """Seconds to wait before the next try, where the backend said so or its provider knows."""
 
 
 class NotFound(ProviderError):

@@ -11,18 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from virtual_kubelet.errors import NotFound, ProviderError, Unavailable
+from virtual_kubelet.errors import NotFound, Unavailable
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.provider import TerminalSize
 from virtual_kubelet.providers.azure import arm_errors
-from virtual_kubelet.providers.azure.transport import NoAnswer, Transport
+from virtual_kubelet.providers.azure.transport import Transport
 
 __all__ = ["Client", "Session", "Written"]
 
 METRICS_VERSION = "2018-01-01"
 NETWORK_VERSION = "2023-04-01"
-# Longer than the agent repeats a call at once: the refusal shows in the pod's status, and ARM counts each PUT.
-REFUSED_PAUSE = 20.0  # seconds before a PUT that was refused for now is sent again
 MOST_PAGES = 1000  # of a list: more are a loop
 
 
@@ -116,14 +114,9 @@ class Client:
             answer = self._transport.send(
                 "PUT", self._group(name), self._version, group, what=f"container group {name}"
             )
-        except (NoAnswer, arm_errors.Throttled):
-            raise
         except NotFound as error:
             # No word about the group: what it should be made in, or of, is missing.
-            raise Unavailable(str(error), retry_after=REFUSED_PAUSE) from error
-        except ProviderError as error:
-            error.retry_after = error.retry_after or REFUSED_PAUSE
-            raise
+            raise Unavailable(str(error), retry_after=error.retry_after) from error
         body = answer.body if isinstance(answer.body, dict) else {}
         return Written(body, answer.operation)
 

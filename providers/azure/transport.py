@@ -33,6 +33,8 @@ __all__ = ["Answer", "NoAnswer", "Transport", "new_session", "trusted"]
 
 logger = logging.getLogger(__name__)
 
+# Longer than the agent repeats a call at once: the refusal shows in the pod's status, and ARM counts each PUT.
+REFUSED_PAUSE = 20.0  # seconds before a PUT that was refused for now is sent again
 TIMEOUT = (5.0, 30.0)  # seconds: connect, read
 ATTEMPTS = 3
 WITHIN = 15.0  # seconds from the first attempt to the start of the last
@@ -250,6 +252,8 @@ class Transport:
         logger.debug("%s (request %s)", refusal, response.headers.get("x-ms-request-id", "unknown"))
         if status >= 500 or status == requests.codes.request_timeout:
             raise NoAnswer(str(refusal), retry_after=wait)
+        if call.method == "PUT":
+            refusal.retry_after = refusal.retry_after or REFUSED_PAUSE
         raise refusal
 
     def _throttled(self, call: _Call, wait: float | None) -> float:

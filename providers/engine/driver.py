@@ -54,7 +54,8 @@ LAUNCH_FAILURES = (
     "dependencies",
     "port is already",
     "address already in use",
-    "quota",
+    "quota exceeded",
+    "exceeds quota",
 )
 
 
@@ -235,7 +236,8 @@ class EngineDriver:
         try:
             if signal == "TERM":
                 signal = self._inventory.known(container_id).stop_signal or signal
-            name = signal if signal.isdigit() else f"SIG{signal.removeprefix('SIG')}"
+            # An image keeps its STOPSIGNAL as it was written, in any case, with or without SIG.
+            name = signal if signal.isdigit() else f"SIG{signal.upper().removeprefix('SIG')}"
             self._client.send("POST", f"/containers/{quoted(container_id)}/kill", query={"signal": name})
         except (NotFound, Conflict):
             return  # it has ended

@@ -14,7 +14,7 @@ from virtual_kubelet.wire.protocol_errors import ProtocolError
 
 __all__ = ["open_log"]
 
-PATIENCE = 1.0  # seconds
+PATIENCE, MOST_PATIENCE = 1.0, 8.0  # seconds for which an answer may not begin: at first, and at the most
 
 
 def open_log(client: Client, container_id: str, options: LogOptions, *, tty: bool) -> LogStream:
@@ -54,8 +54,9 @@ class _Nothing:
 class _Followed:
     """The answer of an engine that may not begin it before there is a line: Podman does so.
 
-    A request that waits for that could not be ended when the client goes. So it is given up each `PATIENCE` seconds, and
-    made again; nothing is missed, for an answer that has not begun had no line. One thread reads, any may close.
+    A request that waits for that could not be ended when the client goes. So it is given up after `PATIENCE` seconds, and
+    made again with more of it, for an engine that looks for the first line in a long log; nothing is missed, for an
+    answer that has not begun had no line. One thread reads, any may close.
     """
 
     def __init__(self, client: Client, path: str, query: Query) -> None:
@@ -63,15 +64,17 @@ class _Followed:
         self._lock = threading.Lock()
         self._stream: Stream | None = None  # under the lock, as is the next
         self._closed = False
+        self._patience = PATIENCE  # the reader's alone
         self._ask()
 
     def _ask(self) -> None:
         asked = SYSTEM.now()
         try:
-            stream = self._client.stream("GET", self._path, query=self._query, begin=PATIENCE)
+            stream = self._client.stream("GET", self._path, query=self._query, begin=self._patience)
         except TimeoutError:
+            self._patience = min(2 * self._patience, MOST_PATIENCE)
             if self._query["tail"] == 0:  # what is written from now on is no old line
-                self._query = {**self._query, "tail": "all", "since": f"{asked:.9f}"}
+                self._query = {**self._query, "tail": "all", "since": _since(self._client, asked)}
             return
         with self._lock:
             self._stream = stream
@@ -90,7 +93,7 @@ class _Followed:
             self._ask()
 
     def close(self) -> None:
-        """Let go; wakes `read`, within `PATIENCE` seconds where the answer has not begun."""
+        """Let go; wakes `read`, within `MOST_PATIENCE` seconds where the answer has not begun."""
         with self._lock:
             self._closed = True
             stream = self._stream

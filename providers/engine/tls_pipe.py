@@ -30,7 +30,11 @@ def open_tls(sock: socket.socket, context: ssl.SSLContext, host: str) -> socket.
     except BaseException:
         sock.close()
         raise
-    ours, pipe.plain = socket.socketpair()
+    try:
+        ours, pipe.plain = socket.socketpair()
+    except BaseException:
+        sock.close()
+        raise
     try:
         spawn(pipe.run, name="engine-tls")
     except BaseException:

@@ -17,11 +17,13 @@ def cgroup_files(container: Container) -> dict[str, str]:
     resources = container.get("resources") or {}
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
     files: dict[str, str] = {}
-    if "memory" in limits:
-        files["memory.max"] = str(quantity.parse(limits["memory"]).value)
+    # A limit of 0 is none.
+    memory = quantity.parse(limits.get("memory", "0")).value
+    if memory > 0:
+        files["memory.max"] = str(memory)
         files["memory.oom.group"] = "1"  # a container that is killed in part is no container any more
-    if "cpu" in limits:
-        quota = quantity.parse(limits["cpu"]).milli * PERIOD // 1000
+    quota = quantity.parse(limits.get("cpu", "0")).milli * PERIOD // 1000
+    if quota > 0:
         files["cpu.max"] = f"{max(quota, LEAST_QUOTA)} {PERIOD}"
     cpu = requests.get("cpu") or limits.get("cpu")
     if cpu:

@@ -23,6 +23,7 @@ __all__ = ["PlainResponse"]
 MAX_LINE = 65536  # bytes, and
 MAX_LINES = 100  # headers, as in http.client
 BODILESS = {204, 304}
+MAX_LENGTH_DIGITS = 18  # of a Content-Length: more is nonsense
 
 
 class PlainResponse(HTTPResponse):
@@ -32,7 +33,7 @@ class PlainResponse(HTTPResponse):
         """Read status line and headers; raise `HTTPException` for what is no answer."""
         assert self.fp is not None
         status = 100
-        while status == 100:  # "continue": the answer is still to come
+        while status < 200 and status != 101:  # "continue", "early hints": the answer is still to come
             self.version, status, self.reason = _read_status(self.fp)
             headers = _read_headers(self.fp)
         self.code = self.status = status
@@ -84,4 +85,6 @@ def _read_line(stream: BinaryIO) -> bytes:
 def _length(headers: HTTPMessage, *, chunked: bool) -> int | None:
     """Return how long the body is; None: as long as it comes."""
     text = headers.get("content-length", "").strip()
-    return int(text) if text.isascii() and text.isdecimal() and not chunked else None
+    if chunked or not (text.isascii() and text.isdecimal()) or len(text) > MAX_LENGTH_DIGITS:
+        return None
+    return int(text)

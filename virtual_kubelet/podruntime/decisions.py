@@ -123,7 +123,7 @@ def _ending(look: _Look) -> Action | None:
 def _completed(look: _Look) -> bool:
     """Tell whether no container will do anything more by itself."""
     policy = restart_policy(look.pod)
-    if look.busy:
+    if look.busy or look.record.restarting:
         return False
     for slot in slots(look.pod):
         container = look.container(slot)

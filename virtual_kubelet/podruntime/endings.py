@@ -117,6 +117,8 @@ def advance_stop(
         actions.append(RunPreStop(slot.name, end - now))
     elif now < end and stopping.hook == HOOK_RUNNING:
         wake(end)
+    elif now >= end + MINIMUM_GRACE:
+        actions.append(KillContainer(slot.name))  # the signal does not get through
     else:
         actions.append(SignalContainer(slot.name))
 

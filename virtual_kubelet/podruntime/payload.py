@@ -42,8 +42,12 @@ def write(volume: Path, files: Mapping[str, File], *, group: int = -1) -> bool:
         return False
     version = volume / time.strftime(f"..%Y_%m_%d_%H_%M_%S.{secrets.token_hex(4)}", time.gmtime())
     version.mkdir(mode=0o755)
-    for path, file in files.items():
-        _write_file(version / path, file, group)
+    try:
+        for path, file in files.items():
+            _write_file(version / path, file, group)
+    except BaseException:
+        shutil.rmtree(version, ignore_errors=True)
+        raise
     old = current.resolve() if current.is_symlink() else None
     temporary = volume / "..data_tmp"
     temporary.unlink(missing_ok=True)
@@ -86,7 +90,8 @@ def _write_file(path: Path, file: File, group: int) -> None:
     with os.fdopen(fd, "wb") as stream:
         stream.write(file.content)
         if group >= 0:
-            os.fchown(fd, -1, group)
+            with contextlib.suppress(OSError):
+                os.fchown(fd, -1, group)  # root without the right to, or in a namespace without that group
         os.fchmod(fd, file.mode)  # the mode asked for, whatever the umask
 
 

@@ -289,9 +289,9 @@ class PodState:
         with self._lock:
             while True:
                 now = self._clock.now()
-                decision = decide(
-                    self._pod, self._record, now, prepared=self._prepared, busy=frozenset(self._busy)
-                )
+                # What is said of a container and not yet taken in may be that it runs: a look at that follows.
+                busy = self._busy.union(info.name for info in self._inbox)
+                decision = decide(self._pod, self._record, now, prepared=self._prepared, busy=frozenset(busy))
                 inner = [
                     self._change(action, now) for action in decision.actions if isinstance(action, INNER)
                 ]

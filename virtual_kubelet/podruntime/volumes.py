@@ -9,6 +9,7 @@ Secrets never touch a disk where the machine has a tmpfs.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -113,8 +114,9 @@ class Volumes:
             path.chmod(0o777)  # as the kubelet's: whoever a container runs as may write there
             group = _group_of(pod)
             if group >= 0:
-                os.chown(path, -1, group)
-                path.chmod(0o2777)  # what is made in it has that group, too
+                with contextlib.suppress(OSError):  # root without the right to, or a group that is not mapped
+                    os.chown(path, -1, group)
+                    path.chmod(0o2777)  # what is made in it has that group, too
         else:
             self._fill(pod, uid, volume)
 

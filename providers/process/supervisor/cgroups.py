@@ -11,19 +11,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["Cgroups", "delegated", "enter", "kill", "oom_killed", "remove"]
+__all__ = ["Cgroups", "delegated", "enter", "kill", "oom_killed"]
 
 SUBGROUP = "supervisor"
 WANTED = ("cpu", "memory")
 CONTROLLERS = "cgroup.controllers"
 ENABLED = "cgroup.subtree_control"
 PROCESSES = "cgroup.procs"
-REMOVAL_SECONDS = 0.2  # until the kernel has let go of the last process
-REMOVAL_TRIES = 10
 
 
 def delegated(proc: Path = Path("/proc/self"), root: Path = Path("/sys/fs/cgroup")) -> str:
@@ -44,6 +41,7 @@ class Cgroups:
     def __init__(self, directory: str) -> None:
         """`directory` is below /sys/fs/cgroup; "" for none: then there are no limits."""
         self._directory = Path(directory) if directory else None
+        self._leftover: set[str] = set()  # paths that the kernel did not let go of at once
         self.controllers = self._enable()
 
     def _enable(self) -> list[str]:
@@ -80,6 +78,23 @@ class Cgroups:
                     (path / file).write_text(value, encoding="ascii")
         return str(path)
 
+    def remove(self, path: str) -> None:
+        """Remove an ended container's cgroup, at once or, while the kernel still frees what was in it, by `tidy`."""
+        if path and not _removed(path):
+            self._leftover.add(path)
+
+    def tidy(self) -> None:
+        """Try again to remove what could not be removed."""
+        self._leftover = {path for path in self._leftover if not _removed(path)}
+
+
+def _removed(path: str) -> bool:
+    """Remove a cgroup and those that its container made in it; tell whether it is gone."""
+    for directory, _, _ in os.walk(path, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
+    return not os.path.isdir(path)
+
 
 def enter(path: str) -> None:
     """Move the calling process; raise `OSError`."""
@@ -100,16 +115,3 @@ def oom_killed(path: str) -> bool:
     except OSError:
         return False
     return any(line.startswith("oom_kill ") and line.split()[1] != "0" for line in lines)
-
-
-def remove(path: str) -> None:
-    """Remove an ended container's cgroup."""
-    for _ in range(REMOVAL_TRIES):
-        try:
-            os.rmdir(path)
-        except FileNotFoundError:
-            return
-        except OSError:
-            time.sleep(REMOVAL_SECONDS / REMOVAL_TRIES)  # noqa: TID251 - the kernel tells nobody
-        else:
-            return

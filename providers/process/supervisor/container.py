@@ -86,8 +86,12 @@ class Container:
         if request.mounts:
             record.namespaces = ["user", "mnt"] if mount_kind == namespaces.USER else ["mnt"]
         record.cgroup = self._cgroups.create(record.id, request.limits)
-        self._store.save(record)  # before the fork: a successor looks for the process by its mark
-        self._open_log()
+        try:
+            self._store.save(record)  # before the fork: a successor looks for the process by its mark
+            self._open_log()
+        except OSError:
+            self._cgroups.remove(record.cgroup)
+            raise
         ends = ChildEnds()
         try:
             started = spawn.start(self._plan(request, mount_kind, ends))
@@ -340,8 +344,7 @@ class Container:
         self._drain_until = 0.0
         self.env = {}
         self._streams.close()
-        if record.cgroup:
-            cgroups.remove(record.cgroup)
+        self._cgroups.remove(record.cgroup)
         self._save()
         self._on_change(self)
 

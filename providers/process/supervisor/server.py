@@ -183,6 +183,7 @@ class Server:
                 item.tick(now)
                 if not item.busy:
                     self._loop.busy.discard(item)
+            self._cgroups.tidy()
         if self._in_use():
             self._last_use = now
         elif now - self._last_use >= LINGER:
