@@ -69,3 +69,14 @@ def test_it_reads_what_the_standard_library_reads(data):
 def test_what_is_no_answer(data, error):
     with pytest.raises(error):
         begun(PlainResponse, data)
+
+
+def test_hints_are_not_the_answer():
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+    response = begun(PlainResponse, hints + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    assert (response.status, response.read()) == (200, b"{}")
+
+
+def test_a_length_that_is_no_number_of_bytes():
+    response = begun(PlainResponse, b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nrest")
+    assert (response.length, response.will_close) == (None, True)

@@ -83,7 +83,11 @@ def test_force_deletion_ends_the_workload(node, provider):
     node.delete(grace=0)
     eventually(lambda: not provider.pods)
     assert provider.last("delete_pod")["metadata"]["deletionGracePeriodSeconds"] == 0
-    assert node.events.reasons() == ["ProviderCreateSuccess"], "nothing is left to say it of"
+    # The object shows its mark for a moment: whoever looks just then has something left to say it of.
+    assert node.events.reasons() in (
+        ["ProviderCreateSuccess"],
+        ["ProviderCreateSuccess", "ProviderDeleteSuccess"],
+    )
     eventually(lambda: len(node.pods._controller._records) == 0)
 
 

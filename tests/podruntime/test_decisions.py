@@ -196,6 +196,14 @@ def test_pre_stop_comes_before_the_signal_and_uses_up_the_grace():
     assert world.record.over
 
 
+def test_a_signal_that_does_not_get_through_keeps_no_container_alive():
+    hooked = container(lifecycle={"preStop": {"exec": {"command": ["x"]}}})
+    world = World(make_pod(hooked)).run().delete(30)
+    transitions.hook_ended(world.record.container("c"), post_start=False, failed=False)
+    world.advance(32)  # with no signal sent until then
+    assert world.log[1:] == ["preStop c", "kill c", "tear down"]
+
+
 def test_a_pre_stop_that_hangs():
     hooked = container(lifecycle={"preStop": {"exec": {"command": ["x"]}}})
     world = World(make_pod(hooked)).run().delete(30)
@@ -307,6 +315,17 @@ def test_one_container_may_have_all_begin_anew():
     world.exit("main", 1)
     world.exit("side", 0)
     assert (world.phase(), world.record.over) == ("Failed", True)
+
+
+@pytest.mark.parametrize(("policy", "code"), [("Never", 143), ("OnFailure", 0)])
+def test_a_sidecar_may_have_all_begin_anew(policy, code):
+    rules = [container("watcher", restartPolicy="Always", restartPolicyRules=ALL_ANEW)]
+    world = World(make_pod(initContainers=[container("setup"), *rules], restartPolicy=policy)).run()
+    world.exit("setup")
+    world.exit("watcher", 88)
+    world.exit("c", code)
+    assert world.running() == ["setup"], "what was ended for it does not end the pod"
+    assert not world.record.over
 
 
 def test_an_init_container_may_have_itself_run_again():

@@ -16,6 +16,7 @@ from support.process_pods import free_port
 from virtual_kubelet.providers.docker.provider import create as create_docker
 from virtual_kubelet.providers.process.provider import create as create_process
 
+WEB = Path(__file__).with_name("web_of_files.py")
 PATIENCE = 60.0  # seconds; whatever is waited for takes less than a tenth of it
 
 
@@ -44,7 +45,7 @@ class Site:
     def web(self, directory, port):
         """Return a shell command that serves a directory."""
         if self.kind == "process":
-            return f"exec {sys.executable} -m http.server {port} --directory {directory}"
+            return f"exec {sys.executable} {WEB} {directory} {port}"
         return f"exec httpd -f -p {port} -h {directory}"
 
     def port(self):

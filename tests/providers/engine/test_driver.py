@@ -108,6 +108,18 @@ def test_an_engine_that_is_busy_is_not_the_containers_fault(engine, driver):
         driver.start("x")
 
 
+@pytest.mark.parametrize("written", ["SIGQUIT", "QUIT", "sigquit", "quit"])
+def test_the_images_own_stop_signal_however_it_is_written(engine, driver, written):
+    code, body = state("running")
+    engine.answers["GET", "/containers/x/json"] = (
+        code,
+        {**body, "Config": {**body.get("Config", {}), "StopSignal": written}},
+    )
+    engine.answers["POST", "/containers/x/kill"] = (204, b"")
+    driver.signal("x", "TERM")
+    assert [asked["query"] for asked in engine.asked if asked["method"] == "POST"] == [{"signal": "SIGQUIT"}]
+
+
 def test_signals_to_what_has_ended_do_nothing(engine, driver):
     engine.answers["GET", "/containers/x/json"] = state("exited")
     for answer in (

@@ -34,6 +34,7 @@ def tree(tmp_path):
     [
         ({}, {}),
         ({"requests": {"cpu": "1"}}, {"cpu.weight": "39"}),
+        ({"limits": {"cpu": "0", "memory": "0"}}, {"cpu.weight": "1"}),  # 0 is no limit
         (
             LIMITS,
             {
@@ -86,6 +87,21 @@ def test_who_was_killed_for_memory(tmp_path, events, killed):
     if events is not None:
         (tmp_path / "memory.events").write_text(events)
     assert cgroups.oom_killed(str(tmp_path)) is killed
+
+
+def test_a_cgroup_that_is_busy_is_removed_later(tree):
+    ours = cgroups.Cgroups(str(tree))
+    path = Path(ours.create("one", {}))
+    (path / "busy").touch()
+    (path / "made-by-the-container").mkdir()
+    ours.remove(str(path))
+    assert [entry.name for entry in path.iterdir()] == ["busy"]
+    ours.tidy()
+    assert path.exists()
+    (path / "busy").unlink()
+    ours.tidy()
+    assert not path.exists()
+    ours.remove("")
 
 
 def test_a_container_gets_its_cgroup_and_commands_enter_it(tree, tmp_path, caplog):
