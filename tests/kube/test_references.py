@@ -229,15 +229,80 @@ def test_one_that_lacks_a_key_is_looked_for_each_second(cluster, pods, make, clo
     assert references.config_map("default", "m")["data"] == {"key": "1"}
 
 
-def test_one_that_is_whole_is_not_looked_for_while_the_pod_starts(cluster, pods, make, clock):
+@pytest.mark.parametrize("state", ["running", "terminated"])
+def test_one_that_is_whole_is_not_looked_for_while_the_pod_starts(cluster, pods, make, clock, state):
     references, _ = make()
     cluster.put("configmaps", "m", data={"key": "1"})
     pods.put(pod_with("slow", config_map="m"))
     references.config_map("default", "m")
-    step(clock, 50)
+    step(clock, 1.5)
+    begun = {"phase": "Pending", "initContainerStatuses": [{"name": "first", "state": {state: {}}}]}
+    pods.put({**pod_with("slow", config_map="m", version=10**6), "status": begun})
+    step(clock, 48.5)
     assert cluster.reads("m") == 1
     step(clock, 15)
     assert cluster.reads("m") == 2
+
+
+def creating(pod):
+    waiting = {"waiting": {"reason": "ContainerCreating"}}
+    return {**pod, "status": {"phase": "Pending", "containerStatuses": [{"name": "main", "state": waiting}]}}
+
+
+def with_volume(name, config_map, key, **metadata):
+    source = {"name": config_map, "items": [{"key": key, "path": key}]}
+    volumes = [{"name": "files", "configMap": source}]
+    return make_pod(name, volumes=volumes, status={"phase": "Pending"}, metadata=metadata)
+
+
+@pytest.mark.parametrize("immutable", [False, True])
+def test_one_that_lacks_a_key_of_a_volume_is_found_soon(cluster, pods, make, clock, immutable):
+    references, changed = make()
+    cluster.put("configmaps", "m", data={"other": "1"}, immutable=immutable)
+    pods.put(with_volume("p", "m", "key"))
+    references.config_map("default", "m")
+    step(clock, 5)
+    pods.put(creating(with_volume("p", "m", "key", resourceVersion=str(10**6))))  # no status tells of the key
+    assert cluster.reads("m") >= 3
+    cluster.put("configmaps", "m", data={"key": "1"})
+    step(clock, 2)
+    assert changed == ["default/p"]
+    assert references.config_map("default", "m")["data"] == {"key": "1"}
+
+
+@pytest.mark.parametrize("later", [1.5, 20])
+def test_one_that_lacks_a_key_is_looked_for_however_late_the_status_says_so(
+    cluster, pods, make, clock, later
+):
+    references, changed = make()
+    cluster.put("configmaps", "m", data={"other": "1"})
+    pods.put(pod_with("p", config_map="m"))
+    references.config_map("default", "m")
+    step(clock, later)
+    pods.put(stuck(pod_with("p", config_map="m", version=10**6)))
+    step(clock, 1)
+    cluster.put("configmaps", "m", data={"key": "1"})
+    step(clock, 1.5)
+    assert changed == ["default/p"]
+
+
+def test_a_pod_that_is_pending_for_long_is_asked_for_less_and_less(cluster, pods, make, clock):
+    references, _ = make()
+    cluster.put("configmaps", "m")
+    pods.put(creating(pod_with("slow", config_map="m")))
+    references.config_map("default", "m")
+    step(clock, 2.5)
+    assert cluster.reads("m") == 1, "most pods start by then"
+    step(clock, 57.5)
+    assert cluster.reads("m") <= 20
+    first = cluster.reads("m")
+    step(clock, 60)
+    assert cluster.reads("m") - first <= 7
+    pods.put(creating(pod_with("new", config_map="m")))
+    references.config_map("default", "m")
+    first = cluster.reads("m")
+    step(clock, 7)
+    assert cluster.reads("m") - first >= 3, "for a new pod anew"
 
 
 @pytest.mark.parametrize(
@@ -258,15 +323,29 @@ def test_what_no_pod_waits_for_is_not_looked_for_each_second(cluster, pods, make
     assert cluster.reads("m") == 2
 
 
-def test_immutable_ones_are_read_once(cluster, pods, make, clock):
+def test_immutable_ones_are_read_once_for_each_new_pod(cluster, pods, make, clock):
     references, _ = make()
     cluster.put("secrets", "s", immutable=True)
     pods.put(pod_with("p", secret="s", phase="Running"))
     references.secret("default", "s")
-    step(clock, 130)
-    pods.put(pod_with("q", secret="s"))
+    step(clock, 250)
     references.secret("default", "s")
     assert cluster.reads("s") == 1
+    pods.put(pod_with("q", secret="s", phase="Running"))
+    for _ in range(3):
+        references.secret("default", "s")
+    step(clock, 130)
+    assert cluster.reads("s") == 2
+
+
+def test_a_new_pod_gets_an_immutable_one_that_was_made_again(cluster, pods, make):
+    references, _ = make()
+    cluster.put("secrets", "s", immutable=True, data={"a": "MQ=="})
+    pods.put(pod_with("old", secret="s", phase="Running"))
+    references.secret("default", "s")
+    cluster.put("secrets", "s", immutable=True, data={"a": "Mg=="})
+    pods.put(pod_with("new", secret="s"))
+    assert references.secret("default", "s")["data"] == {"a": "Mg=="}
 
 
 def test_what_no_pod_uses_any_more_is_forgotten(cluster, pods, make, clock):
@@ -297,6 +376,25 @@ def test_only_the_newest_of_many_are_held_up(cluster, pods, make, clock):
     assert cluster.reads("absent") >= 40, "and those that are waited for come first"
     step(clock, 5)
     assert all(cluster.reads(f"m{n}") == 2 for n in range(30))
+
+
+def test_however_many_are_missing_the_others_are_read_again(cluster, pods, make, clock):
+    references, _ = make()
+    for n in range(30):
+        pods.put(pod_with(f"waiting{n}", config_map=f"absent{n}"))
+        references.config_map("default", f"absent{n}")
+    for n in range(10):
+        cluster.put("configmaps", f"m{n}")
+        pods.put(pod_with(f"p{n}", config_map=f"m{n}", phase="Running"))
+        references.config_map("default", f"m{n}")
+    step(clock, 66)
+    assert all(cluster.reads(f"m{n}") == 2 for n in range(10))
+    assert all(cluster.reads(f"absent{n}") >= 12 for n in range(30)), "each in its turn"
+    first = len(cluster.server.calls)
+    step(clock, 10)
+    assert len(cluster.server.calls) - first == 20 * 5, (
+        "all reads are for the missing ones where no other is due"
+    )
 
 
 def test_what_cannot_be_read_is_said_and_tried_again(cluster, pods, make, clock):

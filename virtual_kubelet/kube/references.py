@@ -7,9 +7,11 @@ authorizer); so nothing is listed or watched across namespaces:
   ConfigMap and then makes a pod means the new one);
 - read again about once a minute while a running pod refers to it, by one thread, at most ten a second: with more than
   some six hundred of them the minute becomes longer;
-- immutable ones are read once;
-- missing ones, and those that lack a key, are looked for each second while a pod waits to start for them, so that it
-  starts soon after they appear;
+- immutable ones are read once for each new pod, since one may be deleted and made again, and not once a minute;
+- missing ones are looked for each second while a pod waits to start for them, so that it starts soon after they
+  appear: with three of five reads at most, while others are due;
+- those that lack a key are, too, where a container says so. Of a volume's key no status tells: whatever a pod uses
+  that is Pending for some seconds, with no container begun, is read each second at first, each ten seconds later;
 - forgotten when no pod refers to them any more.
 
 Services come by one watch, trimmed to what the environment needs.
@@ -22,14 +24,14 @@ import math
 import random
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 from virtual_kubelet.errors import ApiError, ApiForbidden, ApiNotFound, ApiUnavailable
 from virtual_kubelet.kube.client import Client
 from virtual_kubelet.kube.informer import Informer
 from virtual_kubelet.kube.resources import CONFIG_MAPS, SECRETS, SERVICES, Resource
 from virtual_kubelet.kube.store import Store, key_of
-from virtual_kubelet.objects import ConfigMap, JsonObject, Pod, Secret, Service
+from virtual_kubelet.objects import ConfigMap, ContainerStatus, JsonObject, Pod, Secret, Service
 from virtual_kubelet.pure.references import CONFIG_MAP, SECRET, references
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.metrics import Metrics
@@ -46,9 +48,13 @@ JITTER = 0.2
 MAX_AGE = 3 * PERIOD  # seconds after which it is read for whoever asks, should the thread be behind
 MISSING = 1.0  # seconds between two reads of what a pod waits for
 CONFIG_ERROR = "CreateContainerConfigError"  # why the container of a pod waits that lacks a reference
+GRACE = 2.0  # seconds for which nothing is suspected of holding up a pod
+SLOWEST = 10.0  # seconds between two reads of what may hold up a pod
+SLOWER = 0.2  # of the time for which a pod has waited: the pause to the next read
 AWAY = 10.0  # seconds to the next try while the API server is away
 TICK = 0.5
 PACE = 5  # reads a tick
+FOR_MISSING = 3  # of these for missing ones, while others are due
 _RESOURCES = {CONFIG_MAP: CONFIG_MAPS, SECRET: SECRETS}
 
 
@@ -67,20 +73,27 @@ class _Entry:
         self.read_at = 0.0  # monotonic
         self.due = math.inf  # monotonic: when the thread looks at it; set by the first read
         self.stale = False  # a pod began to refer to it since the last read
+        self.waited_for_since: float | None = (
+            None  # monotonic: first look at which a pod may have been held up
+        )
 
     @property
     def immutable(self) -> bool:
         return self.value is not None and bool(self.value.get("immutable"))
 
     def is_fresh(self, now: float) -> bool:
+        """Tell whether whoever asks may have it without a read."""
         if not self.completed:
             return False
         if self.immutable:
-            return True
+            return not self.stale
         age = now - self.read_at
         if self.value is None:
             return age < MISSING and not self.stale
         return age < MAX_AGE and not self.stale
+
+
+_Turn: TypeAlias = tuple[_Entry, str, int]  # its key, and the reads begun when it was found due
 
 
 class References:
@@ -237,6 +250,7 @@ class References:
             entry = self._entries.get(key)
             if entry is not None:
                 entry.stale = True
+                entry.waited_for_since = None  # the new pod's patience counts
                 if entry.value is None:
                     entry.due = min(entry.due, self._clock.monotonic() + MISSING)
 
@@ -260,35 +274,32 @@ class References:
         now = self._clock.monotonic()
         with self._lock:
             due = [
-                # What pods wait for comes first; then what has waited longest.
-                (entry.value is not None, entry.due, key, entry.begun)
+                (entry.due, key, entry.begun, entry.value is None, entry)
                 for key, entry in self._entries.items()
                 if entry.due <= now
             ]
-        read = 0
-        for _, _, key, begun in sorted(due):
-            with self._lock:
-                entry = self._entries.get(key)
-            if entry is None:
-                continue
+        missing: list[_Turn] = []
+        others: list[_Turn] = []
+        for _, key, begun, is_missing, entry in sorted(due, key=lambda each: each[:2]):
             users = self._users(key)
             if not users:
                 self._drop(key, entry)
-            elif self._is_done_for_now(entry, key, users, now) or read >= PACE:
-                continue
-            else:
-                read += 1
-                self._read(entry, key, begun)
+            elif not self._put_off(entry, key, users, now):
+                (missing if is_missing else others).append((entry, key, begun))
+        for entry, key, begun in _fair(missing, others):
+            self._read(entry, key, begun)
 
-    def _is_done_for_now(self, entry: _Entry, key: str, users: list[Pod], now: float) -> bool:
-        """Put off what is there, does for all who use it, and is not a minute old or never changes."""
-        stuck = any(_waits_for(pod, key) and _lacks_something(pod) for pod in users)
+    def _put_off(self, entry: _Entry, key: str, users: list[Pod], now: float) -> bool:
+        """Put off what is there and need not be read again yet; tell whether it was."""
+        waiting = [pod for pod in users if _waits_for(pod, key)]
         with self._lock:
-            young = now - entry.read_at < PERIOD * (1.0 - JITTER / 2)
-            known = entry.value is not None and entry.error is None
-            if not known or stuck or not (young or entry.immutable):
+            pause = _patience(entry, waiting, now)
+            if entry.value is None or entry.error is not None or now - entry.read_at >= pause:
                 return False
-            entry.due = self._period() + (now if entry.immutable else entry.read_at)
+            if waiting:
+                entry.due = now + MISSING  # a look at the pods, not a read
+            else:
+                entry.due = self._period() + (now if entry.immutable else entry.read_at)
             return True
 
     def _drop(self, key: str, entry: _Entry) -> None:
@@ -343,9 +354,39 @@ def _waits_for(pod: Pod, key: str) -> bool:
 
 def _lacks_something(pod: Pod) -> bool:
     """Tell whether a container was held up by a reference: by the object, or by a key that it does not have."""
+    return any(
+        each.get("state", {}).get("waiting", {}).get("reason") == CONFIG_ERROR for each in _statuses(pod)
+    )
+
+
+def _has_begun(pod: Pod) -> bool:
+    """Tell whether a container of the pod runs or has run: its volumes are there, then."""
+    return any({"running", "terminated"} & each.get("state", {}).keys() for each in _statuses(pod))
+
+
+def _statuses(pod: Pod) -> list[ContainerStatus]:
     status = pod.get("status", {})
-    found = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    return any(each.get("state", {}).get("waiting", {}).get("reason") == CONFIG_ERROR for each in found)
+    return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+
+
+def _patience(entry: _Entry, waiting: list[Pod], now: float) -> float:
+    """Return the least seconds between two reads of what is there; notes since when a pod may be held up."""
+    if all(_has_begun(pod) for pod in waiting):
+        entry.waited_for_since = None
+    elif entry.waited_for_since is None:
+        entry.waited_for_since = now
+    if any(_lacks_something(pod) for pod in waiting):
+        return MISSING
+    waited = 0.0 if entry.waited_for_since is None else now - entry.waited_for_since
+    if waited >= GRACE:
+        return min(max(MISSING, SLOWER * waited), SLOWEST)
+    return math.inf if entry.immutable else PERIOD * (1.0 - JITTER / 2)
+
+
+def _fair(missing: list[_Turn], others: list[_Turn]) -> list[_Turn]:
+    """Return whose turn it is, of those in line: missing ones first, but never all of them before the others."""
+    first = missing[: max(FOR_MISSING, PACE - len(others))]
+    return [*first, *others][:PACE]
 
 
 def _differ(before: Any, after: Any) -> bool:
