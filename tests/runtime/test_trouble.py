@@ -42,3 +42,36 @@ def test_what_nobody_expected_shows_where_it_came_from_once(caplog):
         "the loop: KeyError (for 10 s)",
     ]
     assert caplog.text.count("Traceback") == 1
+
+
+def test_what_comes_and_goes_is_not_said_each_time(caplog):
+    caplog.set_level(logging.INFO)
+    clock = SteppedClock()
+    trouble = Trouble("the loop", logger, clock)
+    for _ in range(12):
+        trouble.say(KeyError("x"))
+        clock.advance(1)
+        trouble.over()
+        clock.advance(1)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the loop: 'x' (for 0 s)",
+        "the loop: works again after 1.0 s",
+    ] * 3
+    assert [bool(record.exc_info) for record in caplog.records] == [True, False] * 3
+
+
+def test_an_episode_that_lasts_is_said_though_it_began_in_silence(caplog):
+    caplog.set_level(logging.INFO)
+    clock = SteppedClock()
+    trouble = Trouble("the engine", logger, clock)
+    trouble.say(Unavailable("no answer"))
+    trouble.over()
+    clock.advance(4)
+    for _ in range(8):
+        trouble.say(Unavailable("no answer"))
+        clock.advance(1)
+    trouble.over()
+    assert [record.getMessage() for record in caplog.records][2:] == [
+        "the engine: no answer (for 6 s)",
+        "the engine: works again after 8.0 s",
+    ]
