@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import threading
 
 import pytest
+from cryptography import x509
 from support.devapi import Api, control_plane, pod
 from support.provider import PushingProvider, ScriptedProvider
 from support.waiting import eventually
@@ -100,6 +102,24 @@ def test_a_node_from_start_to_stop(settings, api):
     assert phase(api, "web") == "Running", "workloads go on"
     assert api.get("/api/v1/nodes/vk").status == 200
     assert not agent.ready()
+
+
+class Elsewhere(ScriptedProvider):
+    """Its node has an address that nobody else knows."""
+
+    def node_addresses(self):
+        return [{"type": "InternalIP", "address": "10.9.8.7"}, {"type": "Hostname", "address": "vk.example"}]
+
+
+def test_a_serving_certificate_is_requested_once_the_nodes_addresses_are_known(settings, api):
+    requests = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+    with VirtualKubelet(settings(rotate_server_certificates=True), Elsewhere()):
+        eventually(lambda: api.get(requests).json["items"])
+    (request,) = api.get(requests).json["items"]
+    found = x509.load_pem_x509_csr(base64.b64decode(request["spec"]["request"]))
+    names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert set(names.get_values_for_type(x509.DNSName)) == {"vk", "vk.example"}
+    assert [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] == ["10.9.8.7"]
 
 
 def test_two_agents_live_in_one_process(settings, api):

@@ -234,7 +234,10 @@ class _Node:
             backend=self.pods.backend,
             clock=clock,
         )
-        return KubeletServer(node, self._around.client, addresses=self._around.known_addresses)
+        around = self._around
+        return KubeletServer(
+            node, around.client, addresses=around.known_addresses, published=around.published_addresses
+        )
 
     def _in_order(self, access: config.ApiAccess, clock: Clock) -> list[Service]:
         """Return all services in the order of their start."""

@@ -41,13 +41,17 @@ def start(tmp_path, authority):
     running = []
 
     def started(provider=None, pods=(), client=None, addresses=("127.0.0.1",), **settings):
+        def known():
+            return [{"type": "InternalIP", "address": address} for address in addresses]
+
         made = Settings(
             **{"node_name": "vk", "address": "127.0.0.1", "port": 0, "client_ca_file": str(ca), **settings}
         )
         service = KubeletServer(
             node(provider, pods, made),
             client or ReviewingClient(tokens=TOKENS, allow=allow),
-            addresses=lambda: [{"type": "InternalIP", "address": address} for address in addresses],
+            addresses=known,
+            published=known,
         )
         running.append(service)
         service.start()
@@ -344,6 +348,7 @@ def test_it_can_be_stopped_before_it_started_and_twice(tmp_path):
         node(settings=Settings(node_name="vk", address="127.0.0.1", port=0)),
         ReviewingClient(),
         addresses=list,
+        published=list,
     )
     service.stop(Deadline(1))
     service.stop(Deadline(1))

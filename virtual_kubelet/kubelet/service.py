@@ -38,20 +38,28 @@ class KubeletServer:
     """
 
     def __init__(
-        self, node: api.Node, client: Client, *, addresses: Addresses, limits: Limits = DEFAULT
+        self,
+        node: api.Node,
+        client: Client,
+        *,
+        addresses: Addresses,
+        published: Addresses,
+        limits: Limits = DEFAULT,
     ) -> None:
         """Make it; nothing runs yet.
 
         Args:
             node: what the routes speak for.
             client: for reviews, the client CAs and certificate requests.
-            addresses: the Node's `status.addresses` as they are now: asked whenever the certificate's names
-                are looked at, from any thread, so it must not wait.
+            addresses: the node's addresses as far as they are known now, for a certificate of our own.
+            published: the Node's `status.addresses` as they are now, none until the API server holds them: what
+                the cluster's certificate is requested for. Both are asked whenever a certificate's names are
+                looked at, from any thread, so they must not wait.
             limits: what clients are allowed.
         """
         settings = node.settings
         self._settings = settings
-        trust = establish(settings, client, addresses, node.clock)
+        trust = establish(settings, client, addresses, published, node.clock)
         self._server = Server(
             api.build(node, _guard(node, client)),
             address=settings.address,

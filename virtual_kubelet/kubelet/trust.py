@@ -28,44 +28,55 @@ class Trust(NamedTuple):
     services: list[Service]
 
 
-def establish(settings: Settings, client: Client, addresses: Addresses, clock: Clock) -> Trust:
+def establish(
+    settings: Settings, client: Client, addresses: Addresses, published: Addresses, clock: Clock
+) -> Trust:
     """Return the TLS of the kubelet's server.
 
     The certificate is the one in files; else the cluster's, where it is asked for and as soon as it is there;
-    else our own. Clients are trusted by the CAs in a file, else by the cluster's.
+    else our own. Ours is for the node's `addresses`, whatever is known of them, and the cluster's for the
+    `published` ones. Clients are trusted by the CAs in a file, else by the cluster's.
     """
     services: list[Service] = []
-    certificates = _certificates(settings, client, addresses, clock, services)
+    certificates = _certificates(settings, client, addresses, published, clock, services)
     client_ca = _client_ca(settings, client, clock, services)
     return Trust(ServerTls(certificates, client_ca, clock=clock), services)
 
 
 def _certificates(
-    settings: Settings, client: Client, addresses: Addresses, clock: Clock, services: list[Service]
+    settings: Settings,
+    client: Client,
+    addresses: Addresses,
+    published: Addresses,
+    clock: Clock,
+    services: list[Service],
 ) -> CertificateSource:
     if settings.tls_cert_file:
         return FilePair(settings.tls_cert_file, settings.tls_private_key_file)
     directory = str(Path(settings.state_dir) / "pki") if settings.state_dir else ""
-
-    def known() -> set[str]:
-        return {item["address"] for item in addresses() if item.get("address")}
-
-    def names() -> set[str]:
-        return {settings.node_name, *known()}
-
-    self_signed = SelfSigned(directory, names, clock=clock)
+    name = settings.node_name
+    self_signed = SelfSigned(directory, lambda: {name, *_values(addresses())}, clock=clock)
     if not settings.rotate_server_certificates:
         return self_signed
-    # The request waits for the node's addresses: without them it would be one more to approve.
+
+    def names() -> set[str]:
+        # The request waits for the node's addresses: without them it would be one more to approve.
+        found = _values(published())
+        return {name, *found} if found else set()
+
     signed = ServingCertificate(
         client,
-        node_name=settings.node_name,
+        node_name=name,
         directory=directory,
-        names=lambda: names() if known() else set(),
+        names=names,
         clock=clock,
     )
     services.append(signed)
     return SignedOrElse(signed, self_signed)
+
+
+def _values(addresses: Iterable[NodeAddress]) -> set[str]:
+    return {item["address"] for item in addresses if item.get("address")}
 
 
 def _client_ca(

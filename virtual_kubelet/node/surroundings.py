@@ -104,8 +104,12 @@ class Surroundings:
         found: list[NodeAddress] = [{"type": "InternalIP", "address": ip} for ip in self.host_ips()]
         return [*found, {"type": "Hostname", "address": self._settings.node_name}]
 
-    def known_addresses(self) -> list[NodeAddress]:
-        """Return the addresses that the API server holds; before that, our own."""
+    def published_addresses(self) -> list[NodeAddress]:
+        """Return the addresses that the API server holds; none before that."""
         node = self.own_node() or {}
         found: list[NodeAddress] = node.get("status", {}).get("addresses") or []
-        return found or self.addresses()
+        return found
+
+    def known_addresses(self) -> list[NodeAddress]:
+        """Return the addresses that the API server holds; before that, our own."""
+        return self.published_addresses() or self.addresses()
