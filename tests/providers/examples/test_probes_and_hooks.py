@@ -11,13 +11,13 @@ from support.waiting import eventually
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 WORK = [{"name": "work", "emptyDir": {}}]
-WORK_MOUNT = [{"name": "work", "mountPath": "/work"}]
+WORK_MOUNT = [{"name": "work", "mountPath": "/vk-work"}]
 
 
 def test_a_liveness_command(site):
     """The file is there for a while, then it is not: the container is killed and started again."""
-    script = "touch /work/healthy; sleep 2; rm -f /work/healthy; exec sleep 600"
-    probe = {"exec": {"command": ["cat", "/work/healthy"]}, "periodSeconds": 1, "failureThreshold": 2}
+    script = "touch /vk-work/healthy; sleep 2; rm -f /vk-work/healthy; exec sleep 600"
+    probe = {"exec": {"command": ["cat", "/vk-work/healthy"]}, "periodSeconds": 1, "failureThreshold": 2}
     site.apply(
         site.pod(
             "liveness-exec",
@@ -40,7 +40,7 @@ def test_a_liveness_command(site):
 def test_a_liveness_request_and_a_named_port(site):
     """An HTTP server that ceases to be well; the probe's port is given by its name."""
     port = site.port()
-    script = f"mkdir -p /work/site; echo ok > /work/site/healthz; ({site.web('/work/site', port)}) & sleep 3; rm /work/site/healthz; wait"  # fmt: skip
+    script = f"mkdir -p /vk-work/site; echo ok > /vk-work/site/healthz; ({site.web('/vk-work/site', port)}) & sleep 3; rm /vk-work/site/healthz; wait"  # fmt: skip
     site.apply(
         site.pod(
             "liveness-http",
@@ -78,7 +78,7 @@ def test_sockets_for_readiness_and_liveness(site):
     """The port is opened late: not ready until then, and never killed."""
     port = site.port()
     socket = {"tcpSocket": {"port": port}, "periodSeconds": 1}
-    script = f"until [ -e /work/open ]; do sleep 0.1; done; {site.web('/work', port)}"
+    script = f"until [ -e /vk-work/open ]; do sleep 0.1; done; {site.web('/vk-work', port)}"
     site.apply(
         site.pod(
             "goproxy",
@@ -98,19 +98,19 @@ def test_sockets_for_readiness_and_liveness(site):
     message = next(m for r, m in site.events("goproxy") if r == "Unhealthy")
     assert message.startswith("Readiness probe failed: dial tcp ")
     assert message.endswith(f":{port}: connect: connection refused")
-    site.kube("exec", "goproxy", "--", "touch", "/work/open")
+    site.kube("exec", "goproxy", "--", "touch", "/vk-work/open")
     site.is_ready("goproxy")
     assert site.column("goproxy") == ("1/1", "Running", "0")
 
 
 def test_a_slow_starter(site):
     """The startup probe gives it time; liveness, which would kill it, waits."""
-    check = {"exec": {"command": ["test", "-e", "/work/up"]}, "periodSeconds": 1}
+    check = {"exec": {"command": ["test", "-e", "/vk-work/up"]}, "periodSeconds": 1}
     site.apply(
         site.pod(
             "slow",
             site.container(
-                "sleep 4; touch /work/up; exec sleep 600",
+                "sleep 4; touch /vk-work/up; exec sleep 600",
                 startupProbe={**check, "failureThreshold": 30},
                 livenessProbe={**check, "failureThreshold": 1},
                 volumeMounts=WORK_MOUNT,

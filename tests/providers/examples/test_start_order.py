@@ -68,22 +68,22 @@ def test_init_containers_wait_for_what_the_app_needs(site):
 def test_a_page_that_an_init_container_fetched(site):
     """An init container leaves a file in an emptyDir, which the app serves."""
     port = site.port()
-    mounts = [{"name": "workdir", "mountPath": "/work-dir"}]
+    mounts = [{"name": "workdir", "mountPath": "/vk-work-dir"}]
     site.apply(
         site.pod(
             "init-demo",
             site.container(
-                site.web("/work-dir", port), "server", ports=[{"containerPort": port}], volumeMounts=mounts,
+                site.web("/vk-work-dir", port), "server", ports=[{"containerPort": port}], volumeMounts=mounts,
                 readinessProbe={"httpGet": {"path": "/index.html", "port": port}, "periodSeconds": 1},
             ),
             initContainers=[
-                site.container("echo welcome > /work-dir/index.html", "install", volumeMounts=mounts)
+                site.container("echo welcome > /vk-work-dir/index.html", "install", volumeMounts=mounts)
             ],
             volumes=[{"name": "workdir", "emptyDir": {}}],
         )
     )  # fmt: skip
     site.is_ready("init-demo")
-    assert site.kube("exec", "init-demo", "--", "cat", "/work-dir/index.html") == "welcome\n"
+    assert site.kube("exec", "init-demo", "--", "cat", "/vk-work-dir/index.html") == "welcome\n"
 
 
 def test_an_init_container_that_fails(site):
@@ -217,8 +217,8 @@ def _policy(site, policy, code, phase, shown, restarts):
 def test_restart_policies_of_single_containers(site):
     """A container may have a policy of its own, and rules about exit codes before it."""
     rules = [{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]
-    once = "[ -e /work/again ] && exit 0; touch /work/again; exit 42"
-    mounts = [{"name": "work", "mountPath": "/work"}]
+    once = "[ -e /vk-work/again ] && exit 0; touch /vk-work/again; exit 42"
+    mounts = [{"name": "work", "mountPath": "/vk-work"}]
     site.apply(
         site.pod(
             "restart-on-exit-codes",
@@ -227,7 +227,7 @@ def test_restart_policies_of_single_containers(site):
             ),
             site.container("exit 3", "never", restartPolicy="Never"),
             site.container(
-                "[ -e /work/tried ] && exit 0; touch /work/tried; exit 5",
+                "[ -e /vk-work/tried ] && exit 0; touch /vk-work/tried; exit 5",
                 "failing",
                 restartPolicy="OnFailure",
                 volumeMounts=mounts,
@@ -251,17 +251,17 @@ def test_restart_policies_of_single_containers(site):
 
 def test_a_container_that_has_its_pod_begin_anew(site):
     """RestartAllContainers: the init container runs a second time, the volumes are still there."""
-    mounts = [{"name": "work", "mountPath": "/work"}]
+    mounts = [{"name": "work", "mountPath": "/vk-work"}]
     rules = [{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [88]}}]
-    watch = "[ $(wc -l < /work/runs) -ge 2 ] && exec sleep 600; until [ -e /work/up ]; do sleep 0.1; done; exit 88"
+    watch = "[ $(wc -l < /vk-work/runs) -ge 2 ] && exec sleep 600; until [ -e /vk-work/up ]; do sleep 0.1; done; exit 88"
     site.apply(
         site.pod(
             "anew",
             site.container(
                 watch, "watcher", restartPolicy="Never", restartPolicyRules=rules, volumeMounts=mounts
             ),
-            site.container("touch /work/up; exec sleep 600", "main", volumeMounts=mounts),
-            initContainers=[site.container("echo run >> /work/runs", "init", volumeMounts=mounts)],
+            site.container("touch /vk-work/up; exec sleep 600", "main", volumeMounts=mounts),
+            initContainers=[site.container("echo run >> /vk-work/runs", "init", volumeMounts=mounts)],
             volumes=[{"name": "work", "emptyDir": {}}],
             terminationGracePeriodSeconds=1,
         )
