@@ -31,8 +31,10 @@ from virtual_kubelet.kube.client import Client
 from virtual_kubelet.kube.informer import Informer
 from virtual_kubelet.kube.resources import CONFIG_MAPS, SECRETS, SERVICES, Resource
 from virtual_kubelet.kube.store import Store, key_of
-from virtual_kubelet.objects import ConfigMap, ContainerStatus, JsonObject, Pod, Secret, Service
-from virtual_kubelet.pure.references import CONFIG_MAP, SECRET, references
+from virtual_kubelet.objects import ConfigMap, JsonObject, Pod, Secret, Service
+from virtual_kubelet.pure.references import CONFIG_MAP, SECRET
+from virtual_kubelet.pure.waiting_pods import has_begun, lacks_something, names, waits_for
+from virtual_kubelet.pure.waiting_pods import key_of as reference_key
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.metrics import Metrics
 from virtual_kubelet.runtime.periodic import Periodic
@@ -47,7 +49,6 @@ PERIOD = 60.0  # seconds between two reads of what is there
 JITTER = 0.2
 MAX_AGE = 3 * PERIOD  # seconds after which it is read for whoever asks, should the thread be behind
 MISSING = 1.0  # seconds between two reads of what a pod waits for
-CONFIG_ERROR = "CreateContainerConfigError"  # why the container of a pod waits that lacks a reference
 GRACE = 2.0  # seconds for which nothing is suspected of holding up a pod
 SLOWEST = 10.0  # seconds between two reads of what may hold up a pod
 SLOWER = 0.2  # of the time for which a pod has waited: the pause to the next read
@@ -132,7 +133,7 @@ class References:
         self._master = _Entry(SERVICES, "default", "kubernetes")
         self._warned = False  # of the services that may not be read; a race only warns twice
         self._periodic = Periodic(self._tick, TICK, name="references", clock=clock)
-        pods_store.add_index(INDEX, _named, self._referred, part="spec")
+        pods_store.add_index(INDEX, names, self._referred, part="spec")
 
     def start(self) -> None:
         """Begin to watch services and to read again what is due."""
@@ -179,7 +180,7 @@ class References:
     # -- reading --------------------------------------------------------------------------------------
 
     def _get(self, kind: str, namespace: str, name: str) -> Any:
-        key = _key(kind, namespace, name)
+        key = reference_key(kind, namespace, name)
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -234,7 +235,7 @@ class References:
         """Return the seconds to the next read, after one that gave `value` or `error`."""
         # Forbidden is what the node authorizer says for a moment after a pod was bound, too.
         told = error is None or isinstance(error, ApiForbidden)
-        if told and any(_waits_for(pod, key) for pod in pods):
+        if told and any(waits_for(pod, key) for pod in pods):
             return MISSING  # whether what is there will do for the pod is seen then
         if error is not None and error.retryable:
             return AWAY
@@ -291,7 +292,7 @@ class References:
 
     def _put_off(self, entry: _Entry, key: str, users: list[Pod], now: float) -> bool:
         """Put off what is there and need not be read again yet; tell whether it was."""
-        waiting = [pod for pod in users if _waits_for(pod, key)]
+        waiting = [pod for pod in users if waits_for(pod, key)]
         with self._lock:
             pause = _patience(entry, waiting, now)
             if entry.value is None or entry.error is not None or now - entry.read_at >= pause:
@@ -330,52 +331,13 @@ class References:
             logger.warning("pods get no variables for services, which this node may not read: %s", error)
 
 
-def _key(kind: str, namespace: str, name: str) -> str:
-    return f"{kind}/{namespace}/{name}"
-
-
-def _named(pod: Pod) -> list[str]:
-    """Return what a pod refers to, as keys of the index."""
-    if "spec" not in pod:
-        return []
-    return [_key(found.kind, found.namespace, found.name) for found in references(pod)]
-
-
-def _waits_for(pod: Pod, key: str) -> bool:
-    """Tell whether a pod cannot start without what `key` names."""
-    phase = pod.get("status", {}).get("phase") or "Pending"
-    if phase != "Pending" or "deletionTimestamp" in pod["metadata"]:
-        return False
-    return any(
-        not found.optional and _key(found.kind, found.namespace, found.name) == key
-        for found in references(pod)
-    )
-
-
-def _lacks_something(pod: Pod) -> bool:
-    """Tell whether a container was held up by a reference: by the object, or by a key that it does not have."""
-    return any(
-        each.get("state", {}).get("waiting", {}).get("reason") == CONFIG_ERROR for each in _statuses(pod)
-    )
-
-
-def _has_begun(pod: Pod) -> bool:
-    """Tell whether a container of the pod runs or has run: its volumes are there, then."""
-    return any({"running", "terminated"} & each.get("state", {}).keys() for each in _statuses(pod))
-
-
-def _statuses(pod: Pod) -> list[ContainerStatus]:
-    status = pod.get("status", {})
-    return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-
-
 def _patience(entry: _Entry, waiting: list[Pod], now: float) -> float:
     """Return the least seconds between two reads of what is there; notes since when a pod may be held up."""
-    if all(_has_begun(pod) for pod in waiting):
+    if all(has_begun(pod) for pod in waiting):
         entry.waited_for_since = None
     elif entry.waited_for_since is None:
         entry.waited_for_since = now
-    if any(_lacks_something(pod) for pod in waiting):
+    if any(lacks_something(pod) for pod in waiting):
         return MISSING
     waited = 0.0 if entry.waited_for_since is None else now - entry.waited_for_since
     if waited >= GRACE:
