@@ -102,6 +102,9 @@ def exercise(plane, api, tmp_path, where, **settings):
         )
         eventually(lambda: plane.requests.all(verb="patch", resource="nodes", subresource="", user=USER), 20)
         ask_the_node(plane, agent.port)
+        if settings.get("rotate_server_certificates"):
+            wanted = {"verb": "get", "resource": "certificatesigningrequests", "user": USER}
+            eventually(lambda: plane.requests.all(**wanted), 30)
         assert api.delete(f"{pods}/web").status in {200, 202}
         eventually(lambda: api.get(f"{pods}/web").status == 404, 20)
 

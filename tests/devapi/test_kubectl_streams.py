@@ -142,7 +142,8 @@ def test_a_terminal_and_its_sizes(k):
     )
     os.close(theirs)
     try:
-        assert "33 101" in dialogue(ours, "stty size\r", "33 101")
+        # The size comes after the command has begun, as from any kubectl.
+        eventually(lambda: "33 101" in dialogue(ours, "stty size\r", "33 101", 1), timeout=20)
         resize(ours, 44, 120)
         os.kill(process.pid, signal.SIGWINCH)
         eventually(lambda: "44 120" in dialogue(ours, "stty size\r", "44 120", 1), timeout=20)

@@ -88,7 +88,7 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
     monkeypatch.setattr(removal, "PAUSES", Backoff(initial=0.1, maximum=1))
-    monkeypatch.setattr("virtual_kubelet.providers.azure.client.REFUSED_PAUSE", 2.0)
+    monkeypatch.setattr("virtual_kubelet.providers.azure.transport.REFUSED_PAUSE", 2.0)
     monkeypatch.setattr("virtual_kubelet.providers.azure.logs.SHORTEST", 0.1)
     monkeypatch.setattr("virtual_kubelet.providers.azure.logs.LONGEST", 0.3)
     with FakeArm(speed=10, start_seconds=3, delete_seconds=3) as arm:

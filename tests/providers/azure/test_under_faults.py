@@ -67,7 +67,7 @@ def cluster(arm, tmp_path, monkeypatch):
     monkeypatch.setattr(removal, "PAUSES", Backoff(initial=0.1, maximum=1))
     monkeypatch.setattr(removal, "CHECK_AFTER", 3.0)
     monkeypatch.setattr("virtual_kubelet.providers.azure.creation.NO_ROOM_PAUSE", 2.0)
-    monkeypatch.setattr("virtual_kubelet.providers.azure.client.REFUSED_PAUSE", 2.0)
+    monkeypatch.setattr("virtual_kubelet.providers.azure.transport.REFUSED_PAUSE", 2.0)
     monkeypatch.setattr("virtual_kubelet.node.provider_calls.BUDGET", 1.5)
     monkeypatch.setattr(transport, "TIMEOUT", (5.0, SILENCE / 2))
     settings = tmp_path / "azure.toml"

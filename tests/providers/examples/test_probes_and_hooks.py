@@ -68,10 +68,8 @@ def test_a_liveness_request_and_a_named_port(site):
         )
     )
     eventually(lambda: site.container_status("liveness-http").get("restartCount"), PATIENCE)
-    assert (
-        "Unhealthy",
-        "Liveness probe failed: HTTP probe failed with statuscode: 404",
-    ) in site.events("liveness-http")
+    failed = ("Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 404")
+    eventually(lambda: failed in site.events("liveness-http"), PATIENCE)
 
 
 def test_sockets_for_readiness_and_liveness(site):
