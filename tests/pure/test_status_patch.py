@@ -7,7 +7,7 @@ from support.pods import make_pod
 
 from virtual_kubelet.pure import pod_status
 from virtual_kubelet.pure.patches import schema_of, strategic_merge
-from virtual_kubelet.pure.status_patch import OWNED, equivalent, status_patch
+from virtual_kubelet.pure.status_patch import OWNED, equivalent, is_part_of, status_patch
 
 NOW = "2026-02-03T04:05:06Z"
 
@@ -172,3 +172,17 @@ def test_a_patch_makes_the_server_hold_what_is_wanted(before, after):
     assert status_patch(held, wanted) is None
     for field in OWNED:
         assert equivalent(held["status"].get(field), wanted.get(field)), field
+
+
+@pytest.mark.parametrize(
+    ("left", "sent", "part"),
+    [
+        ({"podIP": "1"}, {"podIP": "1", "phase": "Running"}, True),
+        ({"phase": "Running"}, {"podIP": "1"}, False),
+        ({"conditions": [{"type": "Ready"}]}, {"conditions": [{"type": "Ready"}, {"type": "x"}]}, True),
+        ({"conditions": [{"type": "Ready"}]}, {"conditions": [{"type": "Initialized"}]}, False),
+        ({"conditions": [{"type": "Ready"}]}, {"phase": "Running"}, False),
+    ],
+)
+def test_what_a_server_drops_was_in_the_patch(left, sent, part):
+    assert is_part_of({"status": left}, {"status": sent}) is part

@@ -21,7 +21,7 @@ from virtual_kubelet.node.status_writer import StatusWriter
 from virtual_kubelet.objects import Pod
 from virtual_kubelet.pure import pod_status, times
 from virtual_kubelet.pure.pod_acts import Act, Known, choose
-from virtual_kubelet.pure.pod_diff import changeable, changed_from, same
+from virtual_kubelet.pure.pod_diff import changeable, changed_from, same, same_deletion
 from virtual_kubelet.pure.sightings import Sighting
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.metrics import Metrics
@@ -31,7 +31,6 @@ __all__ = ["PodSync"]
 logger = logging.getLogger(__name__)
 
 INCOMPLETE_DELAY: Final = 10.0  # seconds
-DELETION_FIELDS: Final = ("deletionTimestamp", "deletionGracePeriodSeconds")
 
 
 class PodSync:
@@ -97,14 +96,14 @@ class PodSync:
         Cheap, because the echo of each of our own writes comes here; and strict, because a look that nothing
         calls for would bring forward a pod that waits for its next try.
         """
-        metadata, before = new["metadata"], old["metadata"]
+        metadata = new["metadata"]
         record = self._records.find(key, metadata["uid"])
         if record is None:
             return True
         if record.settled and record.settled == metadata.get("resourceVersion"):
             return False  # the echo of our own write
         if "deletionTimestamp" in metadata:
-            return old is new or any(metadata.get(name) != before.get(name) for name in DELETION_FIELDS)
+            return old is new or not same_deletion(old, new)
         if not same(changeable(new), changeable(old)):
             return True
         if record.handed is None:

@@ -19,8 +19,8 @@ from virtual_kubelet.kube.resources import PODS
 from virtual_kubelet.node.pod_records import Record
 from virtual_kubelet.objects import JsonObject, Pod, PodStatus, pod_key
 from virtual_kubelet.pure import pod_status, times
-from virtual_kubelet.pure.pod_diff import changeable, same
-from virtual_kubelet.pure.status_patch import status_patch
+from virtual_kubelet.pure.pod_diff import changeable, same, same_deletion
+from virtual_kubelet.pure.status_patch import is_part_of, status_patch
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.metrics import Metrics
 
@@ -60,7 +60,8 @@ class StatusWriter:
         until it or the pod changes. Raises `ApiError` for what may pass.
         """
         version = pod["metadata"].get("resourceVersion", "")
-        patch = status_patch(pod, self._complete(pod, reported))
+        wished = self._complete(pod, reported)
+        patch = status_patch(pod, wished)
         if patch is None or _is_idle(patch, reported, version, record):
             record.settled = version
             return
@@ -84,7 +85,10 @@ class StatusWriter:
             self._event(pod, "Warning", "FailedStatusUpdate", f"The API server refuses the status: {error}")
         else:
             record.sent = reported
-            record.settled = record.sent_gave = answer["metadata"].get("resourceVersion", "")
+            gave = answer["metadata"].get("resourceVersion", "")
+            left = status_patch(cast("Pod", answer), wished)
+            record.sent_gave = gave if left is None or is_part_of(left, patch) else ""
+            record.settled = record.sent_gave if _is_as_it_was(pod, cast("Pod", answer)) else ""
             self._count("ok")
             self._take_in(pod, answer, record)
 
@@ -110,6 +114,15 @@ class StatusWriter:
 
     def _count(self, result: str) -> None:
         self._metrics.status_patches.labels(result).inc()
+
+
+def _is_as_it_was(before: Pod, after: Pod) -> bool:
+    """Tell whether nobody has deleted or changed the pod while its status was on the way.
+
+    The watch's word of that comes after our answer, and so shows nothing new to the store: it is no echo of our write.
+    """
+    gated = bool(before["spec"].get("readinessGates"))  # what others say there is part of our own say
+    return not gated and same_deletion(before, after) and same(changeable(before), changeable(after))
 
 
 def _is_idle(patch: JsonObject, reported: PodStatus, version: str, record: Record) -> bool:

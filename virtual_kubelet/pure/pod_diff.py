@@ -9,12 +9,14 @@ way to the provider, never count.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from virtual_kubelet.objects import Container, JsonObject, Pod
 from virtual_kubelet.pure.status_patch import equivalent
 
-__all__ = ["Changeable", "changeable", "changed_from", "same"]
+__all__ = ["Changeable", "changeable", "changed_from", "same", "same_deletion"]
+
+DELETION_FIELDS: Final = ("deletionTimestamp", "deletionGracePeriodSeconds")
 
 
 class Changeable(NamedTuple):
@@ -51,6 +53,12 @@ def same(one: Changeable, other: Changeable) -> bool:
     return one == other or all(
         equivalent(_plain(before), _plain(after)) for before, after in zip(one, other, strict=True)
     )
+
+
+def same_deletion(one: Pod, other: Pod) -> bool:
+    """Tell whether two states of a pod are to be ended at the same time, or both not at all."""
+    before, after = one["metadata"], other["metadata"]
+    return all(before.get(name) == after.get(name) for name in DELETION_FIELDS)
 
 
 def changed_from(pod: Pod, held: Pod) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 from virtual_kubelet.objects import JsonObject, Pod, PodStatus
 
-__all__ = ["equivalent", "status_patch"]
+__all__ = ["equivalent", "is_part_of", "status_patch"]
 
 OWNED = (
     "phase",
@@ -66,6 +66,17 @@ def status_patch(pod: Pod, wanted: PodStatus) -> JsonObject | None:
     if conditions:
         patch["conditions"] = conditions
     return {"metadata": {"uid": pod["metadata"]["uid"]}, "status": patch} if patch else None
+
+
+def is_part_of(left: JsonObject, sent: JsonObject) -> bool:
+    """Tell whether whatever the patch `left` is about was in the patch `sent`, for the same wanted status.
+
+    What a patch leaves of itself is what the server drops; anything else is somebody else's writing.
+    """
+    fields, said = left["status"], sent["status"]
+    types = {condition["type"] for condition in said.get("conditions") or ()}
+    others = {condition["type"] for condition in fields.get("conditions") or ()} - types
+    return not others and fields.keys() - {"conditions"} <= said.keys()
 
 
 def equivalent(one: Any, other: Any) -> bool:
