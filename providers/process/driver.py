@@ -246,7 +246,9 @@ class ProcessDriver:
         """Return the log of a container by its id: uid, name and attempt are in it."""
         rest, _, attempt = container_id.rpartition("_")
         uid, _, name = rest.rpartition("_")
-        return next(self._config.logs.glob(f"*_{uid}/{name}/{attempt}.log"), None)
+        # Between two names of a rotation only the older files are there.
+        found = next(self._config.logs.glob(f"*_{uid}/{name}/{attempt}.log*"), None)
+        return found and found.with_name(f"{attempt}.log")
 
     # -- looking into containers ----------------------------------------------------------------------
 

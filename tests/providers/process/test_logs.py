@@ -228,3 +228,15 @@ def test_a_container_that_waits_has_no_log_yet(node):
     node.context.change("default", "web")
     node.wait_state(pod, "running", timeout=5)
     node.delete(pod, 0)
+
+
+def test_a_log_is_found_between_two_names_of_its_file(tmp_path):
+    path = tmp_path / "0.log"
+    (tmp_path / "0.log.20260101-000000.000000001").write_bytes(
+        b"2026-01-01T00:00:00.000000001Z stdout F old\n"
+    )
+    reader = LogReader(path, LogOptions())
+    assert reader.read() == b"old\n"
+    reader.close()
+    with pytest.raises(NotFound):
+        LogReader(tmp_path / "1.log", LogOptions())

@@ -126,8 +126,8 @@ def test_a_terminal(node, pod):
     io = FakeIO(stdin=True, tty=True)
     with in_background(execute, node, pod, ["sh"], io) as result:
         io.resize(TerminalSize(132, 43))
-        io.type(b"stty size; tty; echo $TERM\n")
-        io.saw(b"43 132")
+        eventually(lambda: io.type(b"stty size\n") or b"43 132" in io.out)
+        io.type(b"tty; echo $TERM\n")
         io.saw(b"/dev/pts/")
         io.saw(b"\nxterm")
         io.resize(TerminalSize(80, 24))

@@ -172,7 +172,8 @@ def test_ignored_signals_are_not_passed_on(agent):
         ),
         16,
     )
-    assert ignored == 0
+    own = 0b11 << 31  # of the C library, which ignores them while it spawns: no program can change that
+    assert ignored & ~own == 0
 
 
 def test_a_terminated_supervisor_leaves_its_containers(agent, directory):
