@@ -12,6 +12,7 @@ from support.engine_node import cluster
 from support.kubectl import kubectl
 from support.podman import IMAGE
 from support.process_pods import free_port
+from support.waiting import eventually
 
 from virtual_kubelet.providers.docker.provider import create as create_docker
 from virtual_kubelet.providers.process.provider import create as create_process
@@ -86,6 +87,14 @@ class Site:
         """Return (reason, message) of the pod's events."""
         items = json.loads(self.kube("events", "--for", f"pod/{name}", "-o", "json"))["items"]
         return [(item["reason"], item["message"]) for item in items]
+
+    def tells(self, name, reason, text):
+        """Wait for an event of the pod's; events come a moment after what they are about."""
+        eventually(
+            lambda: any(r == reason and m.startswith(text) for r, m in self.events(name)),
+            PATIENCE,
+            lambda: f"no {reason} {text!r} in {self.events(name)}",
+        )
 
     def ends(self, name, phase="Succeeded"):
         self.kube("wait", f"--for=jsonpath={{.status.phase}}={phase}", f"pod/{name}", "--timeout=60s")

@@ -145,7 +145,7 @@ def test_what_the_node_refuses(site):
         assert status["reason"] == reason
         assert status["message"].startswith(f"Pod was rejected: {words}")
         assert site.column(name)[1] == reason
-        assert any(r == reason and m.startswith(words) for r, m in site.events(name))
+        site.tells(name, reason, words)
 
 
 def _refused_by_taint(site, container):

@@ -165,7 +165,9 @@ def test_what_is_missing_holds_the_container(site):
     site.apply(site.pod("waits", site.container("echo $WORD", env=[variable("WORD", **reference)]), restartPolicy="Never"))  # fmt: skip
     eventually(lambda: site.column("waits")[1] == "CreateContainerConfigError", PATIENCE)
     assert site.container_status("waits")["state"]["waiting"]["message"] == 'configmap "later" not found'
-    assert any('configmap "later" not found' in message for _, message in site.events("waits"))
+    eventually(
+        lambda: any('configmap "later" not found' in text for _, text in site.events("waits")), PATIENCE
+    )
     site.apply(config_map("later", word="here"))
     site.ends("waits")
     assert site.kube("logs", "waits") == "here\n"
