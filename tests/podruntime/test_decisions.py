@@ -9,6 +9,7 @@ from support.pod_world import World, container, make_pod
 
 from virtual_kubelet.podruntime import transitions
 from virtual_kubelet.podruntime.containers import find
+from virtual_kubelet.podruntime.driver import Sandbox
 from virtual_kubelet.podruntime.record import PodRecord, Verdict
 
 
@@ -435,3 +436,61 @@ def test_whatever_happens(events, policy):
     world.delete(30)
     world.advance(31).advance(5).advance(5)
     assert world.record.over, "a deleted pod ends in time"
+
+
+@pytest.mark.parametrize(
+    ("pod", "name"),
+    [
+        (make_pod(restartPolicy="Never"), "c"),
+        (make_pod(initContainers=[init("one")], restartPolicy="Never"), "one"),
+        (make_pod(initContainers=[sidecar("side")]), "side"),
+        (make_pod(ephemeralContainers=[container("debug")]), "debug"),
+    ],
+    ids=["app", "init", "sidecar", "ephemeral"],
+)
+def test_what_was_made_and_not_started_is_started(pod, name):
+    world = World(pod)
+    world.made(name)
+    world.run()
+    assert world.started.count((name, 0)) == 1
+    assert name in world.running()
+    assert world.status()["phase"] == ("Pending" if name == "one" else "Running")
+
+
+def test_what_was_made_for_another_sandbox_is_not_started():
+    world = World(make_pod(restartPolicy="Never"))
+    transitions.prepared(world.record, Sandbox("s0"))
+    world.made("c")
+    world.run()
+    assert world.started == [("c", 1)]
+
+
+def test_what_was_made_and_is_gone_is_made_again():
+    world = World(make_pod(restartPolicy="Never"))
+    world.made("c")
+    assert transitions.container_lost(world.record.container("c"), world.now)
+    world.run()
+    assert world.started == [("c", 1)]
+
+
+def test_a_start_that_fails_waits_its_time_also_when_a_list_has_shown_what_was_made():
+    world = World(make_pod())
+    world.sandbox_is_there()
+    transitions.could_not_start(world.record.container("c"), "RunContainerError", "busy", world.now)
+    world.made("c")
+    world.run()
+    assert world.started == []
+    assert world.state() == {"waiting": {"reason": "RunContainerError", "message": "busy"}}
+    world.to_wake()
+    assert world.started == [("c", 0)]
+    world.exit(code=1).exit(code=1)
+    assert world.state()["waiting"]["reason"] == "CrashLoopBackOff"
+
+
+def test_a_sidecar_that_an_agent_without_records_finds_holds_up_nothing():
+    world = World(make_pod(initContainers=[sidecar("side"), init("one")]))
+    world.found("side")
+    world.run()
+    assert world.started == [("one", 0)]
+    world.exit("one")
+    assert world.running() == ["c", "side"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from virtual_kubelet.errors import Unavailable
+from virtual_kubelet.podruntime.driver import CREATED, EXITED, RUNNING, ContainerInfo
 from virtual_kubelet.podruntime.inventory import RETRY, Inventory
+from virtual_kubelet.podruntime.table import Table
 from virtual_kubelet.runtime.clock import SteppedClock
 
 
@@ -29,3 +31,43 @@ def test_however_many_lists_fail_one_more_is_asked_for():
     with pytest.raises(Unavailable):
         inventory.take(lambda: asked.append(1))
     assert len(planned) == 2
+
+
+class Shelf:
+    """Has containers of one pod, by attempt and state."""
+
+    def __init__(self, *states):
+        self.infos = [
+            ContainerInfo(f"c{n}", "u", "default", "web", "c", n, state) for n, state in enumerate(states)
+        ]
+        self.removed = []
+
+    def list_containers(self):
+        return self.infos
+
+    def remove(self, container_id):
+        self.removed.append(container_id)
+
+
+class NoStore:
+    def __init__(self):
+        self.table = Table()
+
+    def adopt(self, uid, infos):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("states", "removed"),
+    [
+        ([EXITED, EXITED, EXITED, RUNNING], ["c0", "c1"]),
+        ([EXITED, CREATED], []),
+        ([CREATED, RUNNING], ["c0"]),
+        ([CREATED, EXITED, EXITED], ["c0"]),
+        ([CREATED], []),
+    ],
+)
+def test_what_nobody_can_ask_about_is_removed(states, removed):
+    shelf = Shelf(*states)
+    Inventory(shelf, NoStore(), SteppedClock(0), lambda seconds, call: None).take(lambda: None)
+    assert shelf.removed == removed

@@ -23,7 +23,7 @@ from virtual_kubelet.podruntime.actions import (
 )
 from virtual_kubelet.podruntime.containers import find
 from virtual_kubelet.podruntime.decisions import decide
-from virtual_kubelet.podruntime.driver import EXITED, RUNNING, ContainerInfo, Sandbox
+from virtual_kubelet.podruntime.driver import CREATED, EXITED, RUNNING, ContainerInfo, Sandbox
 from virtual_kubelet.podruntime.pod_state import INNER
 from virtual_kubelet.podruntime.record import PodRecord
 from virtual_kubelet.podruntime.statuses import pod_status
@@ -83,6 +83,18 @@ class World:
         self._observe(replace(info, state=EXITED, exit_code=code, finished_at=self.now, reason=reason))
         return self.run()
 
+    def made(self, name):
+        """A container shows that was made and not started."""
+        self._observe(self._info(name, 0, CREATED))
+
+    def found(self, name):
+        """A container shows that runs, and that no record knew."""
+        self._observe(self._info(name, 0, RUNNING))
+
+    def sandbox_is_there(self):
+        transitions.prepared(self.record, Sandbox(self.sandbox, ("10.0.0.1",)))
+        self.prepared = True
+
     def delete(self, grace=30.0):
         transitions.request_deletion(self.record, grace, self.now)
         return self.run()
@@ -113,29 +125,28 @@ class World:
     def _observe(self, info):
         transitions.observe(self.record, find(self.pod, info.name), info, self.now)
 
+    def _info(self, name, attempt, state):
+        return ContainerInfo(
+            id=f"{name}-{attempt}",
+            uid="u",
+            namespace="default",
+            pod="web",
+            name=name,
+            attempt=attempt,
+            state=state,
+            started_at=self.now if state == RUNNING else 0.0,
+            image=find(self.pod, name).container.get("image", ""),
+        )
+
     def _do(self, action):
         record = self.record
         if isinstance(action, Prepare):
-            transitions.prepared(record, Sandbox(self.sandbox, ("10.0.0.1",)))
-            self.prepared = True
+            self.sandbox_is_there()
         elif isinstance(action, StartContainer):
             assert not record.container(action.name).running
             self.log.append(f"start {action.name}")
             self.started.append((action.name, action.attempt))
-            image = find(self.pod, action.name).container.get("image", "")
-            self._observe(
-                ContainerInfo(
-                    id=f"{action.name}-{action.attempt}",
-                    uid="u",
-                    namespace="default",
-                    pod="web",
-                    name=action.name,
-                    attempt=action.attempt,
-                    state=RUNNING,
-                    started_at=self.now,
-                    image=image,
-                )
-            )
+            self._observe(self._info(action.name, action.attempt, RUNNING))
         elif isinstance(action, StopContainer):
             assert transitions.begin_stop(
                 record.container(action.name),

@@ -8,7 +8,7 @@ from virtual_kubelet.errors import InvalidInput, NotFound
 from virtual_kubelet.objects import JsonObject
 from virtual_kubelet.podruntime import forwarding, stats
 from virtual_kubelet.podruntime.containers import find
-from virtual_kubelet.podruntime.driver import ContainerInfo, Driver
+from virtual_kubelet.podruntime.driver import CREATED, ContainerInfo, Driver
 from virtual_kubelet.podruntime.pod_worker import PodWorker
 from virtual_kubelet.provider import ExecIO, ForwardStream, LogOptions, LogStream
 
@@ -77,6 +77,8 @@ class Access:
             if last is None:
                 raise InvalidInput(f'previous terminated container "{container}" in pod "{pod}" not found')
             return last
+        if info is None or info.state == CREATED:
+            info = last  # the newest that has anything to show, as the kubelet has it
         if info is None:
             raise NotFound(f'container "{container}" in pod "{pod}" is waiting to start')
         return info

@@ -168,7 +168,7 @@ def _run(look: _Look) -> None:
         _prepare(look)
         return
     for slot in slots(look.pod):
-        if slot.kind == EPHEMERAL and look.container(slot).attempt < 0:
+        if slot.kind == EPHEMERAL and look.container(slot).to_begin:
             _start(look, slot)
     if look.record.initialized:
         for slot in slots(look.pod):
@@ -224,7 +224,7 @@ def _initialize(look: _Look) -> None:
             continue
         else:
             if not container.running and (
-                container.info is None or restarts_later(slot, container, policy) or not current
+                container.to_begin or restarts_later(slot, container, policy) or not current
             ):
                 _start(look, slot)
             return
@@ -239,12 +239,16 @@ def _keep_running(look: _Look, slot: Slot) -> None:
     container = look.container(slot)
     if container.running:
         return
-    if container.info is None or restarts_later(slot, container, restart_policy(look.pod)):
+    if container.to_begin or restarts_later(slot, container, restart_policy(look.pod)):
         _start(look, slot)
 
 
 def _start(look: _Look, slot: Slot) -> None:
-    """Start the next attempt, unless it has to wait: for its time, or for its turn."""
+    """Start the next attempt, unless it has to wait: for its time, or for its turn.
+
+    An attempt that was made and not started (an agent was killed in between, or the backend did not answer) is started
+    itself, as long as the sandbox that it was made for is there.
+    """
     container = look.container(slot)
     if slot.name in look.busy:
         return
@@ -258,7 +262,8 @@ def _start(look: _Look, slot: Slot) -> None:
         return
     if not _has_turn(look):
         return
-    look.actions.append(StartContainer(slot.name, container.attempt + 1))
+    made = container.info is not None and container.to_begin and container.place == look.record.place
+    look.actions.append(StartContainer(slot.name, container.attempt + (0 if made else 1)))
 
 
 def _has_turn(look: _Look) -> bool:

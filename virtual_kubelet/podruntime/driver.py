@@ -209,7 +209,7 @@ class Driver(Protocol):
         """Make a container, not yet running; return its id."""
 
     def start(self, container_id: str) -> ContainerInfo:
-        """Start it; one that could not be executed comes back EXITED with reason ContainerCannotRun."""
+        """Start it: it comes back RUNNING or EXITED; with reason ContainerCannotRun if it could not be executed."""
 
     def signal(self, container_id: str, signal: str) -> None:
         """Send a signal (`TERM`) to its main process; nothing happens when it has ended."""

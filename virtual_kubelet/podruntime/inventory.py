@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 from virtual_kubelet.errors import ProviderError
-from virtual_kubelet.podruntime.driver import EXITED, ContainerInfo, Driver
+from virtual_kubelet.podruntime.driver import CREATED, EXITED, ContainerInfo, Driver
 from virtual_kubelet.podruntime.store import Store
 from virtual_kubelet.runtime.clock import Clock
 
@@ -80,11 +80,15 @@ class Inventory:
         self._after(RETRY, now)
 
     def _remove_old(self, by_pod: Mapping[str, list[ContainerInfo]]) -> None:
-        """Remove ended containers that nobody can ask about any more: all but the newest two of each."""
+        """Remove containers that nobody can ask about any more.
+
+        Of those that have ended, all but the newest two of each; of those that never ran, all but the newest one.
+        """
         for infos in by_pod.values():
             newest: dict[str, int] = {}
             for info in infos:
                 newest[info.name] = max(newest.get(info.name, 0), info.attempt)
             for info in infos:
-                if info.state == EXITED and info.attempt < newest[info.name] - 1:
+                kept = {EXITED: 2, CREATED: 1}.get(info.state)
+                if kept is not None and info.attempt <= newest[info.name] - kept:
                     self._driver.remove(info.id)

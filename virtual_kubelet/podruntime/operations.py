@@ -16,6 +16,7 @@ from virtual_kubelet.errors import InvalidInput, NotFound, ProviderError, Unavai
 from virtual_kubelet.objects import Container, Pod
 from virtual_kubelet.podruntime.containers import find
 from virtual_kubelet.podruntime.driver import (
+    CREATED,
     ContainerInfo,
     ContainerRequest,
     Driver,
@@ -122,6 +123,8 @@ class Operations:
             info = self.driver.start(container_id)
         except ProviderError as error:
             raise StartError("RunContainerError", str(error)) from error
+        if info.state == CREATED:
+            raise StartError("RunContainerError", "it was started, and has not begun to run")
         if info.reason == "ContainerCannotRun":
             self._event(pod, "Warning", "Failed", f"Error: {info.message}")
         else:

@@ -54,13 +54,13 @@ class PodWorker:
     ) -> None:
         self.uid = record.uid
         self.stub = stub  # made of labels: the spec is not known yet. Changed by the list's loop only.
-        # What comes from the journal lacks what is secret.
+        # What comes from the journal lacks what is secret; what is made of labels lacks nearly everything.
         self.state = PodState(
             pod,
             record,
             scheme=tools.driver.name,
             clock=tools.clock,
-            whole=not (restored and record.has_secrets),
+            whole=not (stub or (restored and record.has_secrets)),
         )
         self._tools = tools
         self._saving = threading.Lock()  # one writer of the record's file at a time, each with the newest

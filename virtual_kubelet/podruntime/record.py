@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
-from virtual_kubelet.podruntime.driver import EXITED, RUNNING, ContainerInfo, Sandbox
+from virtual_kubelet.podruntime.driver import CREATED, EXITED, RUNNING, ContainerInfo, Sandbox
 from virtual_kubelet.podruntime.restarts import CrashBackoff
 
 __all__ = ["ContainerRecord", "PodRecord", "Stopping", "Termination", "Verdict"]
@@ -78,6 +78,11 @@ class ContainerRecord:
     place: str = ""  # the pod's when this attempt began
     restart_wanted: bool = False  # it was ended to be started again, whatever the restart policy
     backoff_told: float = 0.0  # the end (finished_at) for which a BackOff event was sent
+
+    @property
+    def to_begin(self) -> bool:
+        """Tell whether its newest attempt has not run: there is none, or it was made and its start did not get through."""
+        return self.info is None or self.info.state == CREATED
 
     @property
     def running(self) -> bool:

@@ -134,12 +134,10 @@ class _Maker:
     def _states(self, slot: Slot, container: ContainerRecord) -> tuple[ContainerState, ContainerState]:
         info = container.info
         last = self._terminated(container.last, container.last_message)
-        if info is None:
+        if info is None or container.to_begin:
             return self._not_started(slot, container), last
         if info.state == RUNNING:
             return {"running": {"startedAt": times.rfc3339(info.started_at)}}, last
-        if not container.exited:
-            return {"waiting": {"reason": "ContainerCreating"}}, last
         ended = self._terminated(info, container.message)
         waiting = self._between(slot, container)
         return (waiting, ended) if waiting else (ended, last)

@@ -62,12 +62,14 @@ class Store:
         if known is not None:
             if pod is not None:
                 known.stub = False
+                initialized = _past_init(pod, infos)
+                known.state.change(lambda record: setattr(record, "initialized", initialized))
                 self.update(known, pod)
             return
         first = infos[0]
-        record = PodRecord(uid, first.namespace, first.pod, initialized=True)
-        record.start_time = min(info.started_at for info in infos)
         whole = pod or _stub(infos)
+        record = PodRecord(uid, first.namespace, first.pod, initialized=_past_init(whole, infos))
+        record.start_time = min((info.started_at for info in infos if info.started_at), default=0.0)
         self.table.put(PodWorker(whole, record, self.tools, stub=pod is None))
         self._save(whole)
 
@@ -102,6 +104,12 @@ class Store:
         self.table.remove(uid)
         self.tools.operations.volumes.remove(uid)
         self.tools.journal.remove(uid)
+
+
+def _past_init(pod: Pod, infos: list[ContainerInfo]) -> bool:
+    """Tell by its containers whether a pod's init containers have done their work: others have been made."""
+    apps = {container["name"] for container in pod["spec"]["containers"]}
+    return any(info.name in apps for info in infos)
 
 
 def _stub(infos: list[ContainerInfo]) -> Pod:

@@ -71,11 +71,16 @@ def fail(record: PodRecord, reason: str, message: str) -> None:
 
 def prepared(record: PodRecord, sandbox: Sandbox) -> None:
     """The pod's surroundings are there. In a new sandbox everything begins anew."""
-    if record.sandbox is not None and record.sandbox.id != sandbox.id:
+    before = record.sandbox
+    found = [item for item in record.containers.values() if item.place == record.place]
+    record.sandbox = sandbox
+    if before is None:
+        for container in found:  # by an agent that knew of no sandbox yet: they are in this one
+            container.place = record.place
+    elif before.id != sandbox.id:
         record.initialized = False
         for container in record.containers.values():
             container.was_started = False
-    record.sandbox = sandbox
     record.waiting_message = ""
     record.failures = 0
     record.retry_at = 0.0
@@ -134,6 +139,8 @@ def observe(record: PodRecord, slot: Slot, info: ContainerInfo, now: float) -> b
         _new_attempt(record, container, info, now)
     began = container.info is None or container.info.state != RUNNING
     container.info = info
+    if not container.to_begin:
+        _has_begun(container)
     if info.state == RUNNING and began:
         _runs(record, slot, container)
     elif info.state == EXITED:
@@ -162,6 +169,9 @@ def _new_attempt(record: PodRecord, container: ContainerRecord, info: ContainerI
     container.post_start = HOOK_NONE
     container.stopping = None
     container.restart_wanted = False
+
+
+def _has_begun(container: ContainerRecord) -> None:
     container.waiting_reason = container.waiting_message = ""
     container.failures = 0
     container.retry_at = 0.0
@@ -188,10 +198,13 @@ def _has_ended(container: ContainerRecord) -> None:
 
 
 def container_lost(container: ContainerRecord, now: float) -> bool:
-    """The driver no longer has a container that ran; return whether that is news."""
+    """The driver no longer has a container that had not ended; return whether that is news."""
     info = container.info
     if info is None or info.state == EXITED:
         return False
+    if container.to_begin:
+        container.info = None  # it never ran: the next attempt takes its place
+        return True
     container.info = replace(
         info,
         state=EXITED,

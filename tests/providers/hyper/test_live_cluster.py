@@ -83,9 +83,11 @@ def test_a_pods_life_with_kubectl(running, podman, proxy, tmp_path):
 def test_looking_into_a_pod_with_kubectl(running, tmp_path):
     kube = kubectl(running.control_plane, tmp_path)
     www = "mkdir -p /www; echo answer > /www/a; httpd -p 8080 -h /www"
-    script = f"{www}; echo one; echo two >&2; sleep 1; echo three; while read line; do echo got $line; done; exec sleep 1000"
+    script = f"{www}; echo one; echo two >&2; until [ -e /go ]; do sleep 0.1; done; echo three; while read line; do echo got $line; done; exec sleep 1000"
     kube("create", "-f", "-", stdin=json.dumps(pod("look", container(script, stdin=True))))
     kube("wait", "--for=condition=Ready", "pod/look", "--timeout=60s")
+    eventually(lambda: kube.run("logs", "look").stdout.count("\n") == 2)  # of two streams, in any order
+    kube("exec", "look", "--", "touch", "/go")
     eventually(lambda: kube("logs", "look").count("\n") == 3)
     assert kube("logs", "look", "--tail=1") == "three\n"
     assert kube("logs", "look", "--tail=0") == ""

@@ -12,7 +12,7 @@ from support.exec_io import FakeForward, FakeIO
 from support.hyper.server import FakeHyper
 from support.waiting import eventually
 
-from virtual_kubelet.errors import InvalidInput, ProviderError
+from virtual_kubelet.errors import InvalidInput, NotFound, ProviderError
 from virtual_kubelet.provider import TerminalSize
 from virtual_kubelet.providers.hyper.provider import create
 from virtual_kubelet.runtime.threads import spawn
@@ -95,9 +95,16 @@ def test_only_what_changes_is_looked_at(service, node):
 
 
 def test_logs_with_all_options(service, node):
-    pod = make_pod(part("echo one; echo two >&2; sleep 0.2; echo three; exec sleep 1000"))
+    pod = make_pod(part("echo one; echo two >&2; read line; echo three; exec sleep 1000", stdin=True))
     running(node, pod)
+    eventually(lambda: node.logs(pod).count("\n") == 2)  # of two streams: in the order of their arrival
+    io = FakeIO(stdin=True)
+    io.type(b"go on\n")
+    io.end_input()
+    thread = spawn(node.provider.attach_to_container, *node.ref(pod), io, name="attach")
     eventually(lambda: node.logs(pod).count("\n") == 3)
+    io.close()
+    thread.join(10)
     assert sorted(node.logs(pod).split()) == ["one", "three", "two"]
     assert node.logs(pod, tail=1) == "three\n"
     assert node.logs(pod, tail=0) == ""
@@ -263,6 +270,25 @@ def test_another_agent_takes_over(service, environ, tmp_path):
             second.run(pod)
             second.wait_state(pod, "running", timeout=20)
             assert [*service.containers] == before
+            removed(second, pod, service.containers)
+
+
+def test_another_agent_starts_what_the_last_one_only_made(service, environ, tmp_path):
+    service.busy = True
+    with running_node(create, tmp_path / "state", "", environ=environ) as first:
+        pod = make_pod(part())
+        first.run(pod)
+        eventually(lambda: first.state(pod)["waiting"]["reason"] == "RunContainerError", 20)
+        with pytest.raises(NotFound, match="waiting to start"):
+            first.logs(pod)
+        first.close()
+        made = [*service.containers]
+        with running_node(create, tmp_path / "state", "", environ=environ, context=first.context) as second:
+            eventually(second.ready, 20)
+            assert second.state(pod)["waiting"]["reason"] == "RunContainerError"
+            service.busy = False
+            second.wait_state(pod, "running", timeout=40)
+            assert [*service.containers] == made
             removed(second, pod, service.containers)
 
 

@@ -59,6 +59,7 @@ class FakeHyper:
     def __init__(self):
         self.images, self.registry = {"busybox:1"}, {"busybox:2", "private/app:1"}
         self.inspectable = True  # whether images can be looked at
+        self.busy = False  # whether nothing can be started
         self.containers, self.execs, self.volumes = {}, {}, {}
         self.violations, self.asked = [], []
         self.verifier = Verifier()
@@ -237,6 +238,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def start(self, name):
         container = self.hyper.container(name)
+        if self.hyper.busy:
+            raise Refusal(503, "the service is busy")
         with self.hyper.lock:
             if container.running:
                 self.answer(304)
