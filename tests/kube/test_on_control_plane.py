@@ -128,7 +128,7 @@ def test_references_and_tokens(client, pods, run):
     eventually(lambda: pods.store.get("default/web"))
     assert references.config_map("default", "settings") is None
     client.create(CONFIG_MAPS, {"metadata": {"name": "settings"}, "data": {"a": "1"}}, "default")
-    eventually(lambda: changed == ["default/web"], timeout=5)
+    eventually(lambda: changed == ["default/web"])
     assert references.config_map("default", "settings")["data"] == {"a": "1"}
     assert references.wait_synced(10)
     ports = [{"port": 80}]

@@ -167,7 +167,7 @@ def test_lone_streams_are_ended_in_time():
 
 
 def test_a_lone_stream_that_is_reset_is_forgotten():
-    with kubelet(creation_timeout=0.2) as node, echo_server() as port, node.forward() as client:
+    with kubelet(creation_timeout=20) as node, echo_server() as port, node.forward() as client:
         lone = client.connection.open_stream([("streamtype", "error"), ("port", "1"), ("requestid", "7")])
         lone.reset()
         client.request_id = 7

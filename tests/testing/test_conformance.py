@@ -34,7 +34,7 @@ class Broken(MockProvider):
 @pytest.fixture
 def provider_profile():
     return ConformanceProfile(
-        Broken, {{"image": "x"}}, shell=None, writes={{"image": "x"}}, exits=lambda code: ["exit", str(code)], timeout=0.5
+        Broken, {{"image": "x"}}, shell=None, writes={{"image": "x"}}, exits=lambda code: ["exit", str(code)], timeout=3
     )
 """
 
@@ -197,7 +197,7 @@ def run(pytester, *options, **modules):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_what_is_broken_fails_where_it_is(pytester, monkeypatch, releases):
-    monkeypatch.setattr("virtual_kubelet.testing.leaks.GRACE", 0.1)
+    monkeypatch.setattr("virtual_kubelet.testing.leaks.GRACE", 2.0)
     modules = {
         f"test_{name}": MODULE.format(classes=", ".join(expected), body=indent(body, "    "))
         for name, (body, expected) in BROKEN.items()

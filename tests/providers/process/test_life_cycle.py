@@ -145,7 +145,7 @@ def test_forced_deletion_does_not_wait(node):
     eventually(lambda: "up" in node.logs(pod) if node.state(pod).get("running") else False)
     node.delete(pod, grace=600)
     node.delete(pod, grace=0)
-    node.wait_phase(pod, "Failed", timeout=5)
+    node.wait_phase(pod, "Failed", timeout=60)
 
 
 def test_everything_that_a_container_left_behind_is_killed(node):

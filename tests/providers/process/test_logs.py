@@ -226,7 +226,7 @@ def test_a_container_that_waits_has_no_log_yet(node):
         node.logs(pod)
     node.context.config_maps["missing"] = {"a": "1"}
     node.context.change("default", "web")
-    node.wait_state(pod, "running", timeout=5)
+    node.wait_state(pod, "running")
     node.delete(pod, 0)
 
 
