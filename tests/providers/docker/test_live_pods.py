@@ -102,7 +102,7 @@ def test_who_a_container_runs_as_and_what_it_may(node):
 def test_root_is_refused_where_the_pod_forbids_it(node):
     pod = node.run(make_pod(container(securityContext={"runAsNonRoot": True})))
     waiting = node.wait_state(pod, "waiting")
-    eventually(lambda: "runAsNonRoot" in node.state(pod)["waiting"].get("message", ""), 20)
+    eventually(lambda: "runAsNonRoot" in node.state(pod).get("waiting", {}).get("message", ""), 20)
     assert waiting
     node.delete(pod, 0)
 

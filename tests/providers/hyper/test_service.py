@@ -53,6 +53,11 @@ def running(node, pod, name="c"):
     return pod
 
 
+def waits(node, pod):
+    """Return why the pod's container does not run yet; "" where that has not been told."""
+    return node.state(pod).get("waiting", {}).get("reason", "")
+
+
 def removed(node, pod, left):
     """Have a pod gone, as the agent does: once told, and asked again for what has ended."""
     node.context.api_pods = []
@@ -278,14 +283,13 @@ def test_another_agent_starts_what_the_last_one_only_made(service, environ, tmp_
     with running_node(create, tmp_path / "state", "", environ=environ) as first:
         pod = make_pod(part())
         first.run(pod)
-        eventually(lambda: first.state(pod)["waiting"]["reason"] == "RunContainerError", 20)
+        eventually(lambda: waits(first, pod) == "RunContainerError", 20)
         with pytest.raises(NotFound, match="waiting to start"):
             first.logs(pod)
         first.close()
         made = [*service.containers]
         with running_node(create, tmp_path / "state", "", environ=environ, context=first.context) as second:
-            eventually(second.ready, 20)
-            assert second.state(pod)["waiting"]["reason"] == "RunContainerError"
+            eventually(lambda: waits(second, pod) == "RunContainerError", 20)
             service.busy = False
             second.wait_state(pod, "running", timeout=40)
             assert [*service.containers] == made
