@@ -270,6 +270,31 @@ def test_data_that_nobody_takes_is_idle():
         eventually(lambda: server.connection.closed)
 
 
+def test_last_words_wait_for_a_thread_that_is_sending():
+    with Both() as (server, client):
+        stream = client.open_stream(HEADERS)
+
+        def stop():
+            server.connection.finish_at_once([(server.streams[0], b"stopping")], 10)
+            server.connection.close()
+
+        with server.connection.duplex._outbox._sending:
+            stopper = spawn(stop, name="stopper")
+            eventually(lambda: server.connection.session.pending)
+            assert not stream.closed
+        assert read_all(stream) == b"stopping"
+        stopper.join(10)
+
+
+def test_last_words_do_not_wait_for_ever():
+    with Both() as (server, client):
+        client.open_stream(HEADERS)
+        with server.connection.duplex._outbox._sending:
+            server.connection.finish_at_once([(server.streams[0], b"stopping")], 0.01)
+            server.connection.close()
+        eventually(lambda: client.closed)
+
+
 def test_waiting_for_the_peers_end():
     with Both() as (server, client):
         begun = threading.Event()

@@ -63,10 +63,11 @@ def upgrade(
         begun.append(streams)
         _serve(streams, streaming, work, label, doing)
 
-    def stopping() -> None:
+    def stopping(patience: float) -> None:
         # A client that is cut off without a word takes it for success: kubectl over SPDY ends with 0.
         for streams in begun:
-            streams.abandon(failure(f"error {doing}: the agent of this node is stopping", streams.version))
+            text = f"error {doing}: the agent of this node is stopping"
+            streams.abandon(failure(text, streams.version), patience)
 
     def over_spdy(transport: Transport, protocol: str) -> None:
         serve(SpdyStreams(transport, protocol, asked, streaming))

@@ -84,10 +84,10 @@ class SpdyStreams:
         self._connection.finish(self._last(status))
         self._connection.duplex.wait_ended(quiet)
 
-    def abandon(self, status: bytes) -> None:
-        """Send `status` as far as that goes without waiting: the connection is about to be closed. From any thread."""
+    def abandon(self, status: bytes, patience: float) -> None:
+        """Send `status` within `patience` seconds: the connection is about to be closed. From any thread."""
         if self._complete.is_set():
-            self._connection.finish_at_once(self._last(status))
+            self._connection.finish_at_once(self._last(status), patience)
 
     def _last(self, status: bytes) -> list[tuple[SpdyStream, bytes]]:
         order = (STDOUT, STDERR, ERROR, STDIN, RESIZE)
@@ -171,9 +171,9 @@ class WebSocketStreams:
         self._connection.say_goodbye()
         self._connection.duplex.wait_ended(quiet)
 
-    def abandon(self, status: bytes) -> None:
-        """Send `status` as far as that goes without waiting: the connection is about to be closed. From any thread."""
-        self._connection.finish_at_once(CHANNELS[ERROR], status)
+    def abandon(self, status: bytes, patience: float) -> None:
+        """Send `status` within `patience` seconds: the connection is about to be closed. From any thread."""
+        self._connection.finish_at_once(CHANNELS[ERROR], status, patience)
 
     def _channel(self, name: str) -> Channel:
         return self._connection.channel(CHANNELS[name])

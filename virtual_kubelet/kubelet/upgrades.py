@@ -26,11 +26,11 @@ ACCEPTED_HEADER = "X-Accepted-Stream-Protocol-Versions"
 Run = Callable[[Transport, str], None]
 """`run(transport, protocol)`: serves the connection after the 101."""
 
-Stopping = Callable[[], None]
+Stopping = Callable[[float], None]
 """See `web.messages.Upgrade.stopping`."""
 
 
-def _nothing() -> None:
+def _nothing(_patience: float) -> None:
     pass
 
 

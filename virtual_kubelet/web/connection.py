@@ -58,11 +58,11 @@ class Connection:
         """End it; from any thread, and at once. Whoever uses it notices."""
         self._transport.close()
 
-    def farewell(self) -> None:
-        """Tell its client, where there is a way, that the server stops; from any thread, and at once."""
+    def farewell(self, patience: float) -> None:
+        """Tell its client, where there is a way, that the server stops; from any thread, within `patience` seconds."""
         delivery = self._delivery
         if delivery is not None:
-            delivery.farewell()
+            delivery.farewell(patience)
 
     def close(self) -> None:
         """End it, and the pieces that are being sent, from any thread; closing those is foreign code."""

@@ -33,7 +33,7 @@ class Delivery:
         self._member = member
         self._transport = transport
         self._exchange = exchange
-        self._farewell: Callable[[], None] = lambda: None  # set by the worker's thread
+        self._farewell: Callable[[float], None] = lambda _patience: None  # set by the worker's thread
         self._body: object = None  # the pieces that are being sent; set and cleared by the worker's thread
         self.streamed = False
         """Whether it became a stream: then the thread no longer counts among the workers."""
@@ -59,9 +59,9 @@ class Delivery:
         self._shared.accounting.done(request, seconds, stream=self.streamed)
         return self._exchange.reusable
 
-    def farewell(self) -> None:
+    def farewell(self, patience: float) -> None:
         """Let an upgraded connection's owner say that the server stops; from any thread, before it is closed."""
-        self._farewell()
+        self._farewell(patience)
 
     def cut(self) -> None:
         """Close the pieces that are being sent, from any thread; the transport is closed before."""

@@ -233,11 +233,14 @@ class Duplex(Generic[E]):
             except LocalProtocolError as error:
                 raise BrokenPipeError(str(error)) from error
 
-    def last_words(self, queue: Callable[[], object]) -> None:
-        """Call `queue` as `send` does and send what goes without waiting, before a `close`. From any thread."""
+    def last_words(self, queue: Callable[[], object], patience: float) -> None:
+        """Call `queue` as `send` does and send what the peer takes at once, before a `close`. From any thread.
+
+        Whoever is sending now has `patience` seconds to finish.
+        """
         try:
             self.post(queue)
-            self._outbox.hurry()
+            self._outbox.hurry(patience)
         except OSError:
             pass  # nobody listens, or not fast enough
 

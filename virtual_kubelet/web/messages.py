@@ -160,8 +160,9 @@ class Upgrade:
     """Fields of the 101 beside Connection and Upgrade, for example Sec-WebSocket-Accept."""
     refused: Callable[[], None] = lambda: None
     """Called in place of `run` when the server cannot switch, for example with too many streams open."""
-    stopping: Callable[[], None] = lambda: None
-    """Called when the server stops, from another thread and just before the transport is closed; must not wait."""
+    stopping: Callable[[float], None] = lambda _patience: None
+    """Called when the server stops, from another thread and just before the transport is closed; may wait, but for
+    no more than `patience` seconds."""
 
 
 Handler: TypeAlias = "Callable[[Request], Response | Upgrade]"

@@ -12,6 +12,7 @@ from typing import Protocol
 
 __all__ = ["Carrier", "Outbox", "Queue"]
 
+FOREVER = -1.0
 MAX_ANSWERS = 65536  # bytes that the reader may leave to others; a peer that asks for more waits itself
 
 
@@ -62,19 +63,23 @@ class Outbox:
 
         Returns whether anything was sent. Raises `OSError` when the peer has gone or is too slow.
         """
-        return self._flush(timeout, wait=True)
+        return self._flush(timeout, turn=FOREVER)
 
     def answer(self, timeout: float | None) -> bool:
         """Send what is queued, or leave it to the thread that is sending now as long as it is little."""
-        return self._flush(timeout, wait=self._queue.pending > MAX_ANSWERS)
+        return self._flush(timeout, turn=FOREVER if self._queue.pending > MAX_ANSWERS else 0)
 
-    def hurry(self) -> bool:
-        """Send what is queued as far as that goes without waiting, for a peer or for another thread."""
-        return self._flush(0, wait=False)
+    def hurry(self, patience: float) -> bool:
+        """Send what is queued as far as the peer takes it at once.
 
-    def _flush(self, timeout: float | None, *, wait: bool) -> bool:
+        A thread that is sending now gets `patience` seconds to finish: more often than not it only needs the CPU.
+        """
+        return self._flush(0, turn=patience)
+
+    def _flush(self, timeout: float | None, *, turn: float) -> bool:
+        """Send what is queued, once the threads before have, which may take `turn` seconds."""
         sent = False
-        while self._sending.acquire(blocking=wait):
+        while self._sending.acquire(timeout=turn):
             try:
                 with self._lock:
                     data = self._queue.data_to_send()
@@ -85,7 +90,7 @@ class Outbox:
                 self._sending.release()
             # A thread that found the lock taken has left its bytes to us: look again. Not waiting this
             # time: if the lock is taken, whoever holds it will look after us.
-            wait = False
+            turn = 0
             if not self._queue.pending:
                 break
         return sent

@@ -33,8 +33,8 @@ class Member(Protocol):
     def close(self) -> None:
         """End it, with the answer that it is sent: runs foreign code."""
 
-    def farewell(self) -> None:
-        """Tell its client, where there is a way, that the server stops; from any thread, and at once."""
+    def farewell(self, patience: float) -> None:
+        """Tell its client, where there is a way, that the server stops; from any thread, within `patience` seconds."""
 
     def hang_up(self) -> None:
         """End it; from any thread, and at once."""

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 512
 ACCEPTED_AT_ONCE = 64  # before other sockets get their turn
+FAREWELL = 0.5  # seconds at most to tell one client that the server stops
+FAREWELLS = 2.0  # and all of them
 OUT_OF_DESCRIPTORS = 0.2  # seconds without accepting, when the process can open no more
 
 
@@ -115,8 +117,9 @@ class Server:
             listener, self._listener = self._listener, None
         if listener is not None:
             listener.close()
+        farewells = Deadline(min(FAREWELLS, deadline.remaining() / 4), self._shared.clock)
         for connection in self._registry.begin_closing():
-            connection.farewell()
+            connection.farewell(min(FAREWELL, farewells.remaining()))
             connection.hang_up()
             self._shared.workers.submit(connection.close)
         # A tenth is kept for those whose sockets have to be shut down.

@@ -205,9 +205,9 @@ class SpdyConnection:
         except BrokenPipeError:
             pass  # it has gone
 
-    def finish_at_once(self, last: Iterable[tuple[SpdyStream, bytes]]) -> None:
-        """Do as `finish`, from any thread, without waiting: what the peer does not take now it never gets."""
-        self.duplex.last_words(partial(self._queue_end, last))
+    def finish_at_once(self, last: Iterable[tuple[SpdyStream, bytes]], patience: float) -> None:
+        """Do as `finish`, from any thread; what the peer does not take now it never gets. See `Duplex.last_words`."""
+        self.duplex.last_words(partial(self._queue_end, last), patience)
 
     def _queue_end(self, last: Iterable[tuple[SpdyStream, bytes]]) -> None:
         for stream, data in last:

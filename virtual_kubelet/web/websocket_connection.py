@@ -136,15 +136,18 @@ class WebSocketConnection:
         except BrokenPipeError:
             pass
 
-    def finish_at_once(self, number: int, data: bytes) -> None:
-        """Send a channel's last bytes and the close, from any thread, as far as that goes without waiting."""
+    def finish_at_once(self, number: int, data: bytes, patience: float) -> None:
+        """Send a channel's last bytes and the close, from any thread, as far as the peer takes them at once.
+
+        See `Duplex.last_words`.
+        """
 
         def queue() -> None:
             if data:
                 self.session.send_data(number, data)
             self.session.close()
 
-        self.duplex.last_words(queue)
+        self.duplex.last_words(queue, patience)
 
     @property
     def closed(self) -> bool:
