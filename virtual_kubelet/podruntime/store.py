@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from virtual_kubelet.objects import Container, Pod
+from virtual_kubelet.podruntime import transitions
 from virtual_kubelet.podruntime.driver import ContainerInfo
 from virtual_kubelet.podruntime.journal import without_secrets
 from virtual_kubelet.podruntime.pod_worker import PodWorker, Tools
@@ -63,12 +64,13 @@ class Store:
             if pod is not None:
                 known.stub = False
                 initialized = _past_init(pod, infos)
-                known.state.change(lambda record: setattr(record, "initialized", initialized))
+                known.state.change(lambda record: transitions.adopted(record, initialized=initialized))
                 self.update(known, pod)
             return
         first = infos[0]
         whole = pod or _stub(infos)
-        record = PodRecord(uid, first.namespace, first.pod, initialized=_past_init(whole, infos))
+        record = PodRecord(uid, first.namespace, first.pod)
+        transitions.adopted(record, initialized=_past_init(whole, infos))
         record.start_time = min((info.started_at for info in infos if info.started_at), default=0.0)
         self.table.put(PodWorker(whole, record, self.tools, stub=pod is None))
         self._save(whole)

@@ -23,6 +23,7 @@ from virtual_kubelet.podruntime.record import (
 )
 
 __all__ = [
+    "adopted",
     "backoff_told",
     "begin_anew",
     "begin_stop",
@@ -67,6 +68,11 @@ def begin_termination(record: PodRecord, cause: str, grace: float, now: float) -
 def fail(record: PodRecord, reason: str, message: str) -> None:
     """The pod has failed as a whole."""
     record.verdict = Verdict(reason, message)
+
+
+def adopted(record: PodRecord, *, initialized: bool) -> None:
+    """The pod was made of containers that nobody remembered."""
+    record.initialized = initialized
 
 
 def prepared(record: PodRecord, sandbox: Sandbox) -> None:
@@ -137,11 +143,11 @@ def observe(record: PodRecord, slot: Slot, info: ContainerInfo, now: float) -> b
         return False
     if info.attempt > container.attempt:
         _new_attempt(record, container, info, now)
-    began = container.info is None or container.info.state != RUNNING
+    waited, ran = container.to_begin, container.running
     container.info = info
-    if not container.to_begin:
+    if waited and not container.to_begin:
         _has_begun(container)
-    if info.state == RUNNING and began:
+    if info.state == RUNNING and not ran:
         _runs(record, slot, container)
     elif info.state == EXITED:
         record.start_time = record.start_time or info.started_at

@@ -296,6 +296,25 @@ def test_another_agent_starts_what_the_last_one_only_made(service, environ, tmp_
             removed(second, pod, service.containers)
 
 
+def test_a_pod_that_is_found_in_its_init_container_is_not_past_it(service, environ, tmp_path):
+    gate = tmp_path / "gate"
+    first_of_all = part(f"until [ -e {gate} ]; do sleep 0.05; done", "first")
+    with running_node(create, tmp_path / "state", "", environ=environ) as first:
+        pod = make_pod(part(), initContainers=[first_of_all])
+        first.run(pod)
+        first.wait_state(pod, "running", "first", "initContainerStatuses", timeout=20)
+        first.close()
+        lost = tmp_path / "another state directory"
+        with running_node(create, lost, "", environ=environ, context=first.context) as second:
+            second.wait_state(pod, "running", "first", "initContainerStatuses", timeout=20)
+            assert "waiting" in second.state(pod)
+            assert len(service.containers) == 1
+            gate.touch()
+            second.wait_state(pod, "running", timeout=40)
+            assert len(service.containers) == 2
+            removed(second, pod, service.containers)
+
+
 def test_a_clock_that_is_off(service, node):
     now = time.time() + 301
     service.verifier.now = lambda: now
