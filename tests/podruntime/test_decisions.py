@@ -450,6 +450,7 @@ def test_whatever_happens(events, policy):
 )
 def test_what_was_made_and_not_started_is_started(pod, name):
     world = World(pod)
+    transitions.prepared(world.record, Sandbox(world.sandbox))
     world.made(name)
     world.run()
     assert world.started.count((name, 0)) == 1
@@ -457,9 +458,11 @@ def test_what_was_made_and_not_started_is_started(pod, name):
     assert world.status()["phase"] == ("Pending" if name == "one" else "Running")
 
 
-def test_what_was_made_for_another_sandbox_is_not_started():
+@pytest.mark.parametrize("sandbox", ["s0", None])
+def test_what_was_made_for_another_sandbox_is_not_started(sandbox):
+    """None: it is not remembered for which one."""
     world = World(make_pod(restartPolicy="Never"))
-    transitions.prepared(world.record, Sandbox("s0"))
+    world.record.sandbox = Sandbox(sandbox) if sandbox else None
     world.made("c")
     world.run()
     assert world.started == [("c", 1)]

@@ -64,13 +64,12 @@ class Store:
             if pod is not None:
                 known.stub = False
                 initialized = _past_init(pod, infos)
-                known.state.change(lambda record: transitions.adopted(record, initialized=initialized))
+                known.state.change(lambda record: transitions.recognized(record, initialized=initialized))
                 self.update(known, pod)
             return
         first = infos[0]
         whole = pod or _stub(infos)
-        record = PodRecord(uid, first.namespace, first.pod)
-        transitions.adopted(record, initialized=_past_init(whole, infos))
+        record = PodRecord(uid, first.namespace, first.pod, initialized=_past_init(whole, infos))
         record.start_time = min((info.started_at for info in infos if info.started_at), default=0.0)
         self.table.put(PodWorker(whole, record, self.tools, stub=pod is None))
         self._save(whole)

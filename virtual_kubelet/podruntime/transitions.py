@@ -23,7 +23,6 @@ from virtual_kubelet.podruntime.record import (
 )
 
 __all__ = [
-    "adopted",
     "backoff_told",
     "begin_anew",
     "begin_stop",
@@ -38,6 +37,7 @@ __all__ = [
     "observe",
     "over",
     "prepared",
+    "recognized",
     "request_deletion",
     "restart_all",
     "signalled",
@@ -70,18 +70,19 @@ def fail(record: PodRecord, reason: str, message: str) -> None:
     record.verdict = Verdict(reason, message)
 
 
-def adopted(record: PodRecord, *, initialized: bool) -> None:
-    """The pod was made of containers that nobody remembered."""
+def recognized(record: PodRecord, *, initialized: bool) -> None:
+    """The spec of a pod that was made of its containers' labels is known now."""
     record.initialized = initialized
 
 
 def prepared(record: PodRecord, sandbox: Sandbox) -> None:
     """The pod's surroundings are there. In a new sandbox everything begins anew."""
     before = record.sandbox
-    found = [item for item in record.containers.values() if item.place == record.place]
+    found = [item for item in record.containers.values() if item.place == record.place and not item.to_begin]
     record.sandbox = sandbox
     if before is None:
-        for container in found:  # by an agent that knew of no sandbox yet: they are in this one
+        # By an agent that knew of no sandbox yet: what has run is in this one. What has not may be for any.
+        for container in found:
             container.place = record.place
     elif before.id != sandbox.id:
         record.initialized = False

@@ -1,4 +1,4 @@
-"""What /proc tells of processes: who they are, and which of them belong to a container."""
+"""What the kernel tells of processes: who they are, which of them belong to a container, how they ended."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ __all__ = [
     "members",
     "session",
     "start_time",
+    "wait_status",
 ]
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -142,3 +143,10 @@ def kill_all(mark: str, sessions: Collection[int], orphans_of: Collection[int]) 
                 os.kill(pid, signal.SIGKILL)
                 count += 1
     return count
+
+
+def wait_status(found: os.waitid_result) -> int:
+    """Return what wait(2) would have given for what waitid(2) gave."""
+    if found.si_code == os.CLD_EXITED:
+        return found.si_status << 8
+    return found.si_status

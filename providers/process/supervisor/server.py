@@ -166,14 +166,14 @@ class Server:
                 return
             if found is None:
                 return
-            self._guard(lambda _events, found=found: self._ended(found.si_pid, _wait_status(found)), 0)  # type: ignore[misc]
+            self._guard(lambda _events, found=found: self._ended(found), 0)  # type: ignore[misc]
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(found.si_pid, 0)
 
-    def _ended(self, pid: int, status: int) -> None:
-        process = self._processes.pop(pid, None)
+    def _ended(self, found: os.waitid_result) -> None:
+        process = self._processes.pop(found.si_pid, None)
         if process is not None:
-            process.ended(status)
+            process.ended(processes.wait_status(found))
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -392,13 +392,6 @@ class Server:
 
 def _unknown(_connection: Connection, message: Message) -> None:
     raise RequestError("unknown_operation", f"no operation {message.get('op')!r}")
-
-
-def _wait_status(found: os.waitid_result) -> int:
-    """Return what wait(2) would have given."""
-    if found.si_code == os.CLD_EXITED:
-        return found.si_status << 8
-    return found.si_status
 
 
 def _empty(sock: socket.socket) -> None:

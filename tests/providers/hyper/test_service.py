@@ -58,6 +58,12 @@ def waits(node, pod):
     return node.state(pod).get("waiting", {}).get("reason", "")
 
 
+def is_true(node, pod, kind):
+    """Tell whether a condition of the pod holds."""
+    conditions = node.status(pod).get("conditions", [])
+    return any(item["type"] == kind and item["status"] == "True" for item in conditions)
+
+
 def removed(node, pod, left):
     """Have a pod gone, as the agent does: once told, and asked again for what has ended."""
     node.context.api_pods = []
@@ -297,18 +303,18 @@ def test_another_agent_starts_what_the_last_one_only_made(service, environ, tmp_
 
 
 def test_a_pod_that_is_found_in_its_init_container_is_not_past_it(service, environ, tmp_path):
-    gate = tmp_path / "gate"
-    first_of_all = part(f"until [ -e {gate} ]; do sleep 0.05; done", "first")
+    gate, done = tmp_path / "gate", tmp_path / "done"
+    first_of_all = part(f"until [ -e {gate} ]; do sleep 0.05; done; sleep 1; touch {done}", "first")
+    main = part(f"[ -e {done} ] || exit 9; exec sleep 1000")
     with running_node(create, tmp_path / "state", "", environ=environ) as first:
-        pod = make_pod(part(), initContainers=[first_of_all])
+        pod = make_pod(main, initContainers=[first_of_all])
         first.run(pod)
         first.wait_state(pod, "running", "first", "initContainerStatuses", timeout=20)
         first.close()
         lost = tmp_path / "another state directory"
         with running_node(create, lost, "", environ=environ, context=first.context) as second:
             second.wait_state(pod, "running", "first", "initContainerStatuses", timeout=20)
-            assert "waiting" in second.state(pod)
-            assert len(service.containers) == 1
+            eventually(lambda: is_true(second, pod, "PodReadyToStartContainers"), 20)
             gate.touch()
             second.wait_state(pod, "running", timeout=40)
             assert len(service.containers) == 2
