@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.devapi import Api
 from support.nodehost import LEASE, NodeHost
 from support.provider import ScriptedProvider
 from support.waiting import eventually
@@ -25,11 +26,30 @@ def host(plane, tmp_path):
 
 
 @pytest.fixture
-def lease(plane, tmp_path):
+def api(plane):
+    api = Api(plane)
+    yield api
+    api.close()
+
+
+@pytest.fixture
+def uid(api):
+    """The UID of a Node that is there: what has no owner is collected."""
+    return api.create("/api/v1/nodes", {"metadata": {"name": "vk"}}).json["metadata"]["uid"]
+
+
+@pytest.fixture
+def known(uid):
+    """What the agent knows of its node: a list of one UID."""
+    return [uid]
+
+
+@pytest.fixture
+def lease(plane, tmp_path, known):
     path = tmp_path / "config"
     plane.write_kubeconfig(str(path))
     client = Client(load(str(path)), qps=0)
-    yield NodeLease(client, "vk", lambda: "", metrics=Metrics(), clock=SteppedClock(1_700_000_000.0))
+    yield NodeLease(client, "vk", lambda: known[0], metrics=Metrics(), clock=SteppedClock(1_700_000_000.0))
     client.close()
 
 
@@ -39,7 +59,7 @@ def test_a_lease_is_made_for_the_node(host):
     assert lease["spec"]["leaseDurationSeconds"] == 40
     assert len(lease["spec"]["renewTime"].partition(".")[2]) == len("123456Z")
     owner = {"apiVersion": "v1", "kind": "Node", "name": "vk", "uid": host.node()["metadata"]["uid"]}
-    eventually(lambda: host.lease()["metadata"].get("ownerReferences") == [owner])
+    assert lease["metadata"]["ownerReferences"] == [owner]
 
 
 def test_it_is_renewed_each_ten_seconds(host):
@@ -63,6 +83,22 @@ def test_a_lease_that_somebody_else_wrote_is_read_again(host):
     host.step(10.4)
     eventually(lambda: host.lease()["spec"]["renewTime"] > before)
     assert host.lease()["metadata"]["labels"] == {"theirs": "1"}
+
+
+def test_no_lease_is_made_while_the_node_is_unknown(lease, api, known, uid):
+    known[0] = ""
+    lease.renew()
+    assert api.get(LEASE).status == 404
+    known[0] = uid
+    lease.renew()
+    assert api.get(LEASE).json["metadata"]["ownerReferences"][0]["uid"] == uid
+
+
+def test_a_lease_keeps_its_owner_while_the_node_is_unknown(lease, api, known, uid):
+    lease.renew()
+    known[0] = ""
+    lease.renew()
+    assert api.get(LEASE).json["metadata"]["ownerReferences"][0]["uid"] == uid
 
 
 def test_a_renewal_is_tried_five_times(lease, plane):

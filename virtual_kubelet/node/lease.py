@@ -34,7 +34,10 @@ TIMEOUT = 10.0  # seconds for one request: a hanging one must not cost the lease
 
 
 class NodeLease:
-    """Keeps the lease of one node; a service. `node_uid()` gives the UID of the Node, or "" while unknown."""
+    """Keeps the lease of one node; a service. `node_uid()` gives the UID of the Node, or "" while unknown.
+
+    A lease is made only for a Node that is known, as the kubelet does: one without an owner would stay for ever.
+    """
 
     def __init__(
         self,
@@ -82,7 +85,7 @@ class NodeLease:
         self._failing = False
 
     def renew(self) -> None:
-        """Write the time into the lease, making it where there is none; raise the last `ApiError`."""
+        """Write the time into the lease, making it for a known node that has none; raise the last `ApiError`."""
         for attempt in range(1, TRIES + 1):
             try:
                 self._lease = self._write()
@@ -93,18 +96,22 @@ class NodeLease:
                     self._metrics.lease_renewals.labels("failed").inc()
                     raise
             else:
-                self._metrics.lease_renewals.labels("ok").inc()
+                if self._lease is not None:
+                    self._metrics.lease_renewals.labels("ok").inc()
                 return
 
-    def _write(self) -> JsonObject:
-        if self._lease is None:
-            self._lease = self._read()
-        if self._lease is None:
-            body = self._renewed({"metadata": {"name": self._name, "namespace": NAMESPACE}})
-            body["apiVersion"], body["kind"] = LEASES.api_version, LEASES.kind
-            return self._client.create(LEASES, body, NAMESPACE, limited=False, timeout=TIMEOUT)
-        body = self._renewed(self._lease)
-        return self._client.update(LEASES, self._name, body, NAMESPACE, limited=False, timeout=TIMEOUT)
+    def _write(self) -> JsonObject | None:
+        """Return the lease as written; None while it has no node to belong to."""
+        uid = self._node_uid()
+        held = self._lease or self._read()
+        if held is not None:
+            body = self._renewed(held, uid)
+            return self._client.update(LEASES, self._name, body, NAMESPACE, limited=False, timeout=TIMEOUT)
+        if not uid:
+            return None  # `renew_soon` comes with the node
+        body = self._renewed({"metadata": {"name": self._name, "namespace": NAMESPACE}}, uid)
+        body["apiVersion"], body["kind"] = LEASES.api_version, LEASES.kind
+        return self._client.create(LEASES, body, NAMESPACE, limited=False, timeout=TIMEOUT)
 
     def _read(self) -> JsonObject | None:
         try:
@@ -112,7 +119,7 @@ class NodeLease:
         except ApiNotFound:
             return None
 
-    def _renewed(self, lease: JsonObject) -> JsonObject:
+    def _renewed(self, lease: JsonObject, uid: str) -> JsonObject:
         body: JsonObject = codec.copy(lease)
         body["spec"] = {
             **body.get("spec", {}),
@@ -120,7 +127,6 @@ class NodeLease:
             "leaseDurationSeconds": DURATION,
             "renewTime": times.micro_time(self._clock.now()),
         }
-        uid = self._node_uid()
         if uid:
             owner = {"apiVersion": "v1", "kind": "Node", "name": self._name, "uid": uid}
             body["metadata"]["ownerReferences"] = [owner]

@@ -13,18 +13,23 @@ PAUSE = 0.01  # seconds between two looks
 T = TypeVar("T")
 
 
-def eventually(predicate: Callable[[], T], timeout: float = 10.0, message: str | Callable[[], str] = "") -> T:
+def eventually(predicate: Callable[[], T], timeout: float = 30.0, message: str | Callable[[], str] = "") -> T:
     """Return the first true value of `predicate()`; raise `AssertionError` after `timeout` seconds.
 
+    A predicate that looks into what is not there yet (`LookupError`, or `TypeError` of a None) is not true yet.
     `message` says what failed; one that depends on how things stand then is a function.
     """
     deadline = time.monotonic() + timeout
     pause = threading.Event()
     while True:
-        value = predicate()
-        if value:
-            return value
+        missing: Exception | None = None
+        try:
+            value = predicate()
+            if value:
+                return value
+        except (LookupError, TypeError) as error:
+            missing = error
         if time.monotonic() > deadline:
             text = message() if callable(message) else message
-            raise AssertionError(text or f"never came true within {timeout} s: {predicate}")
+            raise AssertionError(text or f"never came true within {timeout} s: {predicate}") from missing
         pause.wait(PAUSE)
