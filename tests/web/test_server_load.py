@@ -81,7 +81,7 @@ def test_five_hundred_watches(descriptors):
         watches.append(Watch())
         return Response(200, watches[-1])
 
-    limits = Limits(workers=4, streams=600)
+    limits = Limits(workers=4, streams=600, setup_time=100)  # the last one waits for all the others
     with serving(handler, limits=limits, deadline=20) as server, contextlib.ExitStack() as stack:
         socks = [stack.enter_context(connected(server.port)) for _ in range(500)]
         for sock in socks:
