@@ -86,7 +86,7 @@ def run_pod(api, name="web", node="vk"):
 def test_a_node_from_start_to_stop(settings, api):
     provider = Whole()
     with VirtualKubelet(settings(), provider) as agent:
-        agent.wait_ready(10)
+        agent.wait_ready(30)
         eventually(agent.ready)
         assert agent.healthy()
         run_pod(api)
@@ -127,8 +127,8 @@ def test_two_agents_live_in_one_process(settings, api):
         VirtualKubelet(settings(node_name="one"), ScriptedProvider()) as one,
         VirtualKubelet(settings(node_name="two"), PushingProvider()) as two,
     ):
-        one.wait_ready(10)
-        two.wait_ready(10)
+        one.wait_ready(30)
+        two.wait_ready(30)
         run_pod(api, "a", "one")
         run_pod(api, "b", "two")
         assert one.port != two.port
@@ -153,7 +153,7 @@ def test_run_ends_when_somebody_stops_it(settings):
     thread = spawn(agent.run, name="runner")
     eventually(agent.ready)
     agent.stop()
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()
 
 
@@ -168,8 +168,8 @@ def test_an_api_server_that_comes_late_is_waited_for(settings, plane, api, caplo
     assert not agent.ready()
     plane.start()
     agent_ready = threading.Event()
-    eventually(lambda: agent.ready() or agent_ready.is_set(), timeout=15)
-    thread.join(5)
+    eventually(lambda: agent.ready() or agent_ready.is_set())
+    thread.join(30)
     agent.stop()
     assert len([r for r in caplog.records if "waiting for the API server" in r.message]) == 1
 
@@ -188,7 +188,7 @@ def test_a_stop_ends_the_wait(settings, plane, caplog):
     thread = spawn(agent.run, name="runner")
     eventually(lambda: "waiting for the API server" in caplog.text)
     agent.stop()
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()
 
 
@@ -255,7 +255,7 @@ def test_waiting_for_ready_says_why_not(settings):
 def test_an_api_server_that_goes_and_comes_back(settings, plane, api):
     provider = Whole()
     with VirtualKubelet(settings(), provider) as agent:
-        agent.wait_ready(10)
+        agent.wait_ready(30)
         for name in ("a", "b", "c"):
             run_pod(api, name)
         plane.stop(Deadline(5))
@@ -274,7 +274,7 @@ def test_an_api_server_that_goes_and_comes_back(settings, plane, api):
 def test_a_restart_with_pods_running_changes_nothing(settings, plane, api):
     provider = Whole()
     with VirtualKubelet(settings(), provider) as agent:
-        agent.wait_ready(10)
+        agent.wait_ready(30)
         for number in range(20):
             run_pod(api, f"web-{number}")
     before = {
@@ -282,7 +282,7 @@ def test_a_restart_with_pods_running_changes_nothing(settings, plane, api):
     }
     plane.requests.clear()
     with VirtualKubelet(settings(), provider) as agent:
-        agent.wait_ready(10)
+        agent.wait_ready(30)
         eventually(agent.ready)
         eventually(lambda: not agent._node.pods._queue.in_hand() and not agent._node.pods._queue.ready())
     after = {
@@ -297,7 +297,7 @@ def test_a_stop_does_not_wait_for_a_provider_that_hangs(settings, api):
     with provider.hanging("create_pod") as gate:
         agent = VirtualKubelet(settings(), provider)
         agent.start()
-        agent.wait_ready(10)
+        agent.wait_ready(30)
         api.create(PODS, pod("web", spec={"nodeName": "vk"}))
         eventually(lambda: provider.count("create_pod") == 1)
         agent.stop(0.5)
@@ -307,7 +307,7 @@ def test_a_stop_does_not_wait_for_a_provider_that_hangs(settings, api):
 def test_only_one_namespace(settings, api):
     api.create("/api/v1/namespaces", {"metadata": {"name": "other"}})
     with VirtualKubelet(settings(namespace="default"), ScriptedProvider()) as agent:
-        agent.wait_ready(10)
+        agent.wait_ready(30)
         api.create("/api/v1/namespaces/other/pods", pod("theirs", spec={"nodeName": "vk"}))
         run_pod(api, "ours")
         assert agent.provider.count("create_pod") == 1

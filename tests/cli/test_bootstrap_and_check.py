@@ -172,7 +172,7 @@ def test_a_certificate_is_renewed_with_itself(plane, tmp_path):
             clock.advance(60)
             return x509.load_pem_x509_certificates(path.read_bytes())[0].serial_number != before.serial_number
 
-        eventually(renewed, 20)
+        eventually(renewed)
         assert client.get_path("/version")
     finally:
         renewal.stop(Deadline(5))

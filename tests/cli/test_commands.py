@@ -193,7 +193,7 @@ def test_a_signal_ends_the_wait_for_the_api_server(tmp_path, control_plane):
         line = node.stderr.readline()  # it says that it waits
         assert "127.0.0.1" in line
         node.send_signal(signal.SIGTERM)
-        node.communicate(timeout=20)
+        node.communicate(timeout=60)
     finally:
         node.kill()
         node.wait()

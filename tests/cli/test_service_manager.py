@@ -143,7 +143,7 @@ def test_the_command_tells_systemd(tmp_path):
         assert {c["type"]: c["status"] for c in node["status"]["conditions"]}["Ready"] == "True"
         process.send_signal(signal.SIGTERM)
         assert manager.hears("STOPPING")["STOPPING"] == "1"
-        eventually(lambda: process.poll() is not None, 20)
+        eventually(lambda: process.poll() is not None)
         assert process.returncode == 0
     finally:
         process.kill()

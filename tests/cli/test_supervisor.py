@@ -57,7 +57,7 @@ def test_it_tells_systemd_when_it_listens_and_leaves_the_environment_behind(tmp_
             agent.settimeout(30)
             assert agent.recv(10_000)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(30) == 0
     finally:
         process.kill()
         process.wait()

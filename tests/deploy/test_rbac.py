@@ -100,7 +100,7 @@ def exercise(plane, api, tmp_path, where, **settings):
             ),
             20,
         )
-        eventually(lambda: plane.requests.all(verb="patch", resource="nodes", subresource="", user=USER), 20)
+        eventually(lambda: plane.requests.all(verb="patch", resource="nodes", subresource="", user=USER))
         ask_the_node(plane, agent.port)
         if settings.get("rotate_server_certificates"):
             wanted = {"verb": "get", "resource": "certificatesigningrequests", "user": USER}

@@ -78,7 +78,7 @@ def test_delays_end_with_the_server(api, plane):
     asking = spawn(ask, name="asking")
     eventually(lambda: plane.faults.waiting == 1)
     plane.stop(Deadline(10))
-    asking.join(10)
+    asking.join(30)
     assert len(answers) == 1
 
 

@@ -125,7 +125,7 @@ def test_files_both_ways(k, tmp_path):
 
 def test_a_kubectl_that_is_killed_ends_the_process(k):
     process = k.start("exec", "web", "--", "sleep", "1005")
-    started = eventually(lambda: k.node.provider.processes and k.node.provider.processes[-1], timeout=20)
+    started = eventually(lambda: k.node.provider.processes and k.node.provider.processes[-1])
     process.kill()
     process.communicate()
     eventually(lambda: started.poll() is not None)
@@ -143,13 +143,13 @@ def test_a_terminal_and_its_sizes(k):
     os.close(theirs)
     try:
         # The size comes after the command has begun, as from any kubectl.
-        eventually(lambda: "33 101" in dialogue(ours, "stty size\r", "33 101", 1), timeout=20)
+        eventually(lambda: "33 101" in dialogue(ours, "stty size\r", "33 101", 1))
         resize(ours, 44, 120)
         os.kill(process.pid, signal.SIGWINCH)
-        eventually(lambda: "44 120" in dialogue(ours, "stty size\r", "44 120", 1), timeout=20)
+        eventually(lambda: "44 120" in dialogue(ours, "stty size\r", "44 120", 1))
         os.write(ours, b"exit 5\r")
         dialogue(ours, "", "nothing more", 2)
-        assert process.wait(20) == 5
+        assert process.wait(30) == 5
     finally:
         process.kill()
         process.wait()
@@ -187,7 +187,7 @@ def forwarded(k, *ports):
 def test_port_forward_with_many_requests_at_once(k):
     with serving_site() as site, forwarded(k, site) as (local,), ThreadPoolExecutor(20) as pool:
         urls = [f"http://127.0.0.1:{local}/{i}" for i in range(20)]
-        answers = list(pool.map(lambda url: urllib.request.urlopen(url, timeout=20).read(), urls))
+        answers = list(pool.map(lambda url: urllib.request.urlopen(url, timeout=60).read(), urls))
     assert answers == [f"/{i} ".encode() * 20_000 for i in range(20)]
 
 
@@ -231,7 +231,7 @@ def start(core, *command, **options):
 
 def test_the_python_client_runs_commands(core):
     session = start(core, "sh", "-c", "echo out; echo err >&2; exit 7")
-    session.run_forever(timeout=20)
+    session.run_forever(timeout=60)
     assert (session.read_stdout(), session.read_stderr()) == ("out\n", "err\n")
     assert session.returncode == 7
     session.close()
@@ -241,7 +241,7 @@ def test_the_python_client_runs_commands(core):
 def test_the_python_client_writes_text(core):
     session = start(core, "cat", stdin=True)
     session.write_stdin("höre\n")
-    assert session.readline_stdout(timeout=20) == "höre"
+    assert session.readline_stdout(timeout=60) == "höre"
     session.close()
     process = core.node.provider.processes[-1]
     eventually(lambda: process.poll() is not None)

@@ -81,9 +81,9 @@ def test_pieces_come_as_they_are_written_and_end_with_the_client(api, kubelet, w
 
         def __next__(self):
             if len(self.left) == 1:
-                more.wait(10)
+                more.wait(30)
             if not self.left:
-                closed.wait(10)
+                closed.wait(30)
                 raise StopIteration
             return self.left.pop(0)
 

@@ -136,7 +136,7 @@ def test_closing_wakes_the_reader():
     seen = []
     reader = spawn(lambda: seen.append(subscription.next(None)), name="reader")
     assert storage.close_subscriptions("pods", expired=True) == 1
-    reader.join(10)
+    reader.join(30)
     assert seen == [None]
     assert subscription.closed
     assert subscription.expired

@@ -108,7 +108,7 @@ def test_attach_and_the_only_container(setting):
     with running(connection):
         connection.channel(0).write(b"hello")
         assert connection.channel(1).read() == b"hello"
-    assert node.provider.ended.acquire(timeout=10)
+    assert node.provider.ended.acquire(timeout=30)
     assert node.provider.calls == [("attach", "default", "web", "uid-1", "main")]
 
 

@@ -45,9 +45,9 @@ def test_the_timer_runs_out(kubeconfig):
                 },
             }
             client.create(PODS, pod, "default")
-            eventually(lambda: client.get(PODS, "timer", "default")["status"]["phase"] == "Succeeded", 20)
+            eventually(lambda: client.get(PODS, "timer", "default")["status"]["phase"] == "Succeeded")
             client.delete(PODS, "timer", "default")
-            eventually(lambda: not client.list(PODS, "default")["items"], 20)
+            eventually(lambda: not client.list(PODS, "default")["items"])
             program.stdin.write("\n")
             program.stdin.flush()
             assert program.wait(30) == 0

@@ -232,7 +232,7 @@ def test_retry_after_is_waited_for(serve, code, verb):
         clock.block_until(1)
         assert clock.next_deadline() == clock.monotonic() + seconds
         clock.advance(seconds)
-    thread.join(10)
+    thread.join(30)
     assert answers[0]["method"] == verb
     assert len(server.calls) == 3
 
@@ -267,7 +267,7 @@ def test_stop_ends_the_wait(serve):
     thread = spawn(ask, name="asker")
     clock.block_until(1)
     stop.set()
-    thread.join(10)
+    thread.join(30)
     assert failures
 
 
@@ -336,7 +336,7 @@ def test_the_rate_limit_holds_back_and_exempts(serve):
     client.get(NODES, "vk", limited=False)
     assert len(server.calls) == 4
     clock.advance(0.5)
-    thread.join(10)
+    thread.join(30)
     assert len(server.calls) == 5
     labels = {"verb": "GET", "host": client.host}
     waited = metrics.registry.get_sample_value("rest_client_rate_limiter_duration_seconds_sum", labels)
@@ -382,7 +382,7 @@ def test_the_pool_keeps_as_many_connections_as_it_has_users(serve, caplog):
     inside = threading.Barrier(6)
 
     def script(call):
-        inside.wait(10)
+        inside.wait(30)
         call.json({})
 
     server, client = serve(script, pool_size=6)
@@ -415,7 +415,7 @@ def test_close_ends_requests_under_way(serve):
     thread = spawn(ask, name="asker")
     eventually(lambda: client._transport._live)
     eventually(lambda: len(failures) == 1 or client.close())
-    thread.join(10)
+    thread.join(30)
 
 
 def test_cancel_ends_one_request_and_no_other(serve):
@@ -440,11 +440,11 @@ def test_cancel_ends_one_request_and_no_other(serve):
         spawn(cancelled, name="cancelled"),
         spawn(lambda: answers.append(client.list(NODES)), name="other"),
     ]
-    entered.acquire(timeout=10)
-    entered.acquire(timeout=10)
+    entered.acquire(timeout=30)
+    entered.acquire(timeout=30)
     eventually(lambda: stop._callbacks)
     stop.set()
-    threads[0].join(10)
+    threads[0].join(30)
     assert failures
     release.set()
     assert join_all(threads, Deadline(10)) == []
@@ -556,7 +556,7 @@ def test_through_a_proxy(tls_server, authority):
             call.raw(b"", headers={"Content-Length": "0"})
             back = spawn(pump, upstream, call.sock, name="proxy-back")
             pump(call.sock, upstream)
-            back.join(10)
+            back.join(30)
 
     with ScriptedServer(proxy) as server:
         access = ApiAccess(tls_server.url, tls=TlsSettings(ca_data=authority.pem), proxy=server.url)

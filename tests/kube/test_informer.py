@@ -492,7 +492,7 @@ def test_stop_cuts_off_a_request_that_is_not_answered(api, make, where):
     setattr(api, where, [lambda call: (entered.set(), call.hold())])
     informer = make()
     informer.start()
-    entered.wait(10)
+    entered.wait(30)
     informer.stop(Deadline(5))
     assert not informer._thread.is_alive()
     assert not informer.wait_synced(None) or where == "watch_faults"
@@ -523,7 +523,7 @@ def test_wait_synced_can_time_out(make, clock):
     thread.start()
     clock.block_until(1)
     clock.advance(5)
-    thread.join(10)
+    thread.join(30)
     assert results == [False]
 
 

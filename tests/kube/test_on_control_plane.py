@@ -59,7 +59,7 @@ def pods(client, run):
     informer.told = []
     informer.add_handler(lambda old, new: informer.told.append(((new or old)["metadata"]["name"], old, new)))
     run(informer)
-    assert informer.wait_synced(10)
+    assert informer.wait_synced(30)
     return informer
 
 
@@ -130,7 +130,7 @@ def test_references_and_tokens(client, pods, run):
     client.create(CONFIG_MAPS, {"metadata": {"name": "settings"}, "data": {"a": "1"}}, "default")
     eventually(lambda: changed == ["default/web"])
     assert references.config_map("default", "settings")["data"] == {"a": "1"}
-    assert references.wait_synced(10)
+    assert references.wait_synced(30)
     ports = [{"port": 80}]
     client.create(SERVICES, {"metadata": {"name": "db"}, "spec": {"ports": ports}}, "default")
     eventually(lambda: "db" in [s["metadata"]["name"] for s in references.services("default")])

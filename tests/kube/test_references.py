@@ -45,7 +45,7 @@ class Cluster:
         elif call.path.endswith("/services"):
             self._services(call)
         else:
-            self.gate.wait(10)
+            self.gate.wait(30)
             found = self.objects.get(call.path)
             call.json(found) if found else call.status(404, "NotFound")
 
@@ -154,7 +154,7 @@ def test_threads_that_ask_at_once_share_the_answer(cluster, pods, make):
 
 def test_nothing_is_listed_or_watched_but_services(cluster, pods, make):
     references, _ = make()
-    references.wait_synced(10)
+    references.wait_synced(30)
     pods.put(pod_with("p", config_map="m"))
     assert references.config_map("default", "m") is None
     paths = {call.path for call in cluster.server.calls}
@@ -457,7 +457,7 @@ def test_services_are_trimmed_to_what_the_environment_needs(cluster, make):
     cluster.put("services", "web", "shop", spec=SPEC, status={"loadBalancer": {}})
     cluster.put("services", "db", "other", spec=SPEC)
     references, _ = make()
-    assert references.wait_synced(10)
+    assert references.wait_synced(30)
     assert references.services("shop") == [
         {
             "metadata": {"name": "web", "namespace": "shop", "resourceVersion": "1"},
@@ -486,7 +486,7 @@ def test_with_a_namespace_only_it_and_the_master_service(cluster, make):
     cluster.put("services", "web", "shop", spec=SPEC)
     cluster.put("services", "kubernetes", "default", spec=SPEC)
     references, _ = make(namespace="shop")
-    assert references.wait_synced(10)
+    assert references.wait_synced(30)
     assert [s["metadata"]["name"] for s in references.services("shop")] == ["web"]
     for _ in range(3):
         assert [s["metadata"]["name"] for s in references.services("default")] == ["kubernetes"]

@@ -173,7 +173,7 @@ def test_many_threads():
     go = threading.Barrier(4)
 
     def work(part):
-        go.wait(10)
+        go.wait(30)
         for n in range(500):
             store.put(item(str(n % 20), version=n * 4 + part, app=str(n % 3)))
             store.by_index("label", "1")

@@ -30,7 +30,7 @@ class Issuer:
         return [call.object for call in self.server.calls]
 
     def _script(self, call):
-        self.gate.wait(10)
+        self.gate.wait(30)
         if self.refuse:
             call.status(self.refuse, "NotFound" if self.refuse == 404 else "")
         elif self.answer is not None:

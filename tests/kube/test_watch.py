@@ -143,7 +143,7 @@ def test_close_wakes_a_blocked_reader(watch, tmp_path, tls):
     reader = spawn(lambda: seen.extend(stream), name="reader")
     eventually(lambda: stream._bytes._reading)
     stream.close()
-    reader.join(10)
+    reader.join(30)
     assert not reader.is_alive()
     stream.close()
 

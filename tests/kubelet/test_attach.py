@@ -26,7 +26,7 @@ def test_a_client_that_goes_lets_go(kind):
         session.stdin.write(b"hello")
         assert session.stdout.read() == b"hello"
         session.connection.close()
-        assert node.provider.ended.acquire(timeout=10)
+        assert node.provider.ended.acquire(timeout=30)
 
 
 def test_what_the_provider_sees():

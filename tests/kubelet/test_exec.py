@@ -74,7 +74,7 @@ def test_stdin_until_its_end(node, kind):
     with node.remote(kind, ALL, command=["cat"]) as session:
         writer = spawn(lambda: (session.stdin.write(data), session.stdin.close_write()), name="writer")
         assert session.result() == (data, b"", Outcome(0))
-        writer.join(10)
+        writer.join(30)
 
 
 @pytest.mark.parametrize("kind", KINDS)

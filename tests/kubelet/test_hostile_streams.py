@@ -234,7 +234,7 @@ def test_fuzz(target, caplog):
             except (BrokenPipeError, TimeoutError):
                 pass  # it has heard enough, or has nothing to say
             transport.close()
-        eventually(lambda: node.server.streams == 0, timeout=20)
+        eventually(lambda: node.server.streams == 0)
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 

@@ -257,7 +257,7 @@ def test_two_ports_over_channels(protocol):
         connection.channel(0).write(b"hello")
         assert read_exactly(connection.channel(0), 5) == b"hello"
         connection.close()
-        reader.join(10)
+        reader.join(30)
         eventually(lambda: node.server.streams == 0)
 
 
@@ -272,7 +272,7 @@ def test_channels_end_when_every_target_has_ended():
         connection = channels(node, "port=80")
         reader = spawn(connection.run, name="client reader")
         assert read_all(connection.channel(0)) == b"\x50\x00hello"
-        reader.join(10)
+        reader.join(30)
         assert connection.close_code == 1000
 
 
@@ -285,7 +285,7 @@ def test_the_targets_end_is_the_end_of_a_channel():
         with target:
             target.sendall(b"hello")
         assert read_all(connection.channel(0))[2:] == b"hello"
-        reader.join(10)
+        reader.join(30)
         assert connection.close_code == 1000
 
 

@@ -303,7 +303,7 @@ def test_debug_threads_shows_what_they_do_and_no_values():
     go, secret = threading.Event(), "hunter2" * 2
 
     def waiting_for_a_test(password):
-        go.wait(20)
+        go.wait(30)
         return password
 
     from virtual_kubelet.runtime.threads import spawn

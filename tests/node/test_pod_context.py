@@ -52,8 +52,8 @@ class Bench:
         )
         self.informer.start()
         self.references.start()
-        assert self.informer.wait_synced(10)
-        assert self.references.wait_synced(10)
+        assert self.informer.wait_synced(30)
+        assert self.references.wait_synced(30)
 
     def stop(self):
         self.references.stop(Deadline(5))

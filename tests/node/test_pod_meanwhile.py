@@ -28,7 +28,7 @@ def meanwhile(node, monkeypatch):
             held.set()
 
     def told(kind, item):
-        assert held.wait(20)
+        assert held.wait(30)
         changed(kind, item)
 
     monkeypatch.setattr(node.client, "patch", patched)

@@ -91,7 +91,7 @@ def test_a_stop_ends_the_wait(bench):
     bench.create()
     bench.clock.block_until(1)
     bench.calls.stop(Deadline(5))
-    bench.thread.join(5)
+    bench.thread.join(30)
     assert str(bench.outcome[0]) == "the agent stops"
     assert bench.provider.count("create_pod") == 1
 
@@ -126,7 +126,7 @@ def test_slow_calls_are_named_and_counted_while_they_hang(bench, caplog):
         assert 'virtual_kubelet_provider_slow_calls_total{method="create_pod"} 1.0' in text
         assert 'virtual_kubelet_provider_calls_in_flight{method="create_pod"} 1.0' in text
         gate.set()
-        bench.thread.join(5)
+        bench.thread.join(30)
     assert bench.calls.slow() == []
     assert len([r for r in caplog.records if "slow provider" in r.message]) == 1
     bench.calls.stop(Deadline(5))

@@ -80,7 +80,7 @@ def test_tasks_use_no_more_threads_than_allowed_and_give_them_back():
     def task():
         with lock:
             names.add(threading.current_thread().name)
-        gate.wait(10)
+        gate.wait(30)
         done.release()
 
     for _ in range(10):
@@ -101,7 +101,7 @@ def test_a_failing_task_is_logged(caplog):
     done = threading.Event()
     tasks.submit(lambda: 1 / 0)
     tasks.submit(done.set)
-    assert done.wait(5)
+    assert done.wait(30)
     tasks.stop(Deadline(5))
     assert "a task failed" in caplog.text
 
@@ -112,12 +112,12 @@ def test_stop_waits_for_what_runs_and_drops_what_waits():
 
     def slow():
         began.set()
-        gate.wait(10)
+        gate.wait(30)
         seen.append("slow")
 
     tasks.submit(slow)
     tasks.submit(lambda: seen.append("dropped"))
-    assert began.wait(5)
+    assert began.wait(30)
     threading.Timer(0.05, gate.set).start()
     tasks.stop(Deadline(5))
     tasks.submit(lambda: seen.append("too late"))

@@ -21,7 +21,7 @@ class Sleeper:
             self.result = clock.wait(self.condition, timeout)
 
     def join(self):
-        self.thread.join(10)
+        self.thread.join(30)
         assert not self.thread.is_alive()
         return self.result
 

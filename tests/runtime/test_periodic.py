@@ -61,12 +61,12 @@ def test_trigger_runs_it_now_and_again_after_a_run_under_way(clock, running):
         runs.append(clock.monotonic())
         if len(runs) == 2:
             inside.set()
-            release.wait(10)
+            release.wait(30)
 
     periodic = running(task, 1000)
     clock.block_until(1)
     periodic.trigger()
-    inside.wait(10)
+    inside.wait(30)
     periodic.trigger()
     periodic.trigger()
     release.set()
@@ -98,12 +98,12 @@ def test_stop_waits_for_the_run_and_ends_the_loop(clock):
 
     def task():
         inside.set()
-        release.wait(10)
+        release.wait(30)
         runs.append(1)
 
     periodic = Periodic(task, 1, name="p", clock=clock)
     periodic.start()
-    inside.wait(10)
+    inside.wait(30)
     release.set()
     periodic.stop(Deadline(10))
     assert runs == [1]

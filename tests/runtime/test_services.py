@@ -69,13 +69,13 @@ def test_stop_reaches_a_service_that_is_still_starting():
 
     def slow():
         starting.set()
-        release.wait(10)
+        release.wait(30)
 
     group = ServiceGroup([Recorder(log, "a"), Recorder(log, "b", start=slow), Recorder(log, "c")])
     starter = spawn(group.start, name="starter")
-    starting.wait(10)
+    starting.wait(30)
     group.stop(Deadline(1))
     release.set()
-    starter.join(10)
+    starter.join(30)
     # b hears of the stop twice: the first time may have come before it had anything to stop
     assert log == ["start a", "start b", "stop b", "stop a", "stop b"]

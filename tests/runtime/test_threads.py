@@ -10,7 +10,7 @@ from virtual_kubelet.runtime.threads import Deadline, StopSignal, join_all, spaw
 
 
 def test_an_error_that_leaves_a_thread_is_logged_with_its_name(caplog):
-    spawn(lambda: 1 / 0, name="worker-7").join(10)
+    spawn(lambda: 1 / 0, name="worker-7").join(30)
     assert "thread worker-7 ended by an error" in caplog.text
     assert "ZeroDivisionError" in caplog.text
 
@@ -44,7 +44,7 @@ def test_a_stop_signal_wakes_and_stays():
     waiter = spawn(lambda: results.append(signal.wait(60)), name="waiter")
     clock.block_until(1)
     signal.set()
-    waiter.join(10)
+    waiter.join(30)
     assert results == [True]
     assert signal.is_set()
     assert signal.wait(60)
@@ -57,7 +57,7 @@ def test_a_stop_signal_can_time_out():
     waiter = spawn(lambda: results.append(signal.wait(60)), name="waiter")
     clock.block_until(1)
     clock.advance(60)
-    waiter.join(10)
+    waiter.join(30)
     assert results == [False]
 
 
@@ -90,5 +90,5 @@ def test_a_callback_may_use_the_signal():
 @pytest.mark.parametrize("daemon", [True, False])
 def test_daemon_is_the_owners_choice(daemon):
     thread = spawn(lambda: None, name="x", daemon=daemon)
-    thread.join(10)
+    thread.join(30)
     assert thread.daemon is daemon

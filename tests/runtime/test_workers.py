@@ -83,7 +83,7 @@ def test_stop_finishes_what_is_in_hand_and_drops_the_rest(queue):
 
     def handle(key):
         begun.set()
-        release.wait(10)
+        release.wait(30)
         finished.append(key)
 
     workers = Workers(queue, handle, 1, "w")
@@ -91,7 +91,7 @@ def test_stop_finishes_what_is_in_hand_and_drops_the_rest(queue):
     workers.start()  # twice is once
     queue.add("in hand")
     queue.add("queued")
-    begun.wait(10)
+    begun.wait(30)
     release.set()
     workers.stop(Deadline(10))
     assert finished == ["in hand"]
@@ -104,12 +104,12 @@ def test_a_stuck_handler_does_not_hold_up_a_stop(queue, caplog):
 
     def handle(key):
         begun.set()
-        release.wait(10)
+        release.wait(30)
 
     workers = Workers(queue, handle, 1, "stuck", daemon=True)
     workers.start()
     queue.add("key")
-    begun.wait(10)
+    begun.wait(30)
     workers.stop(Deadline(0.05))
     assert "stuck-0" in caplog.text
     release.set()

@@ -43,7 +43,7 @@ class Api:
         self.url = plane.url
         self.token = config["users"][0]["user"]["token"] if token is None else token
         self.pool = urllib3.PoolManager(
-            ca_cert_data=plane.ca.decode(), cert_reqs="CERT_REQUIRED", timeout=20, retries=False, maxsize=8
+            ca_cert_data=plane.ca.decode(), cert_reqs="CERT_REQUIRED", timeout=60, retries=False, maxsize=8
         )
 
     def close(self):

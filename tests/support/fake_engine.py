@@ -96,7 +96,7 @@ class FakeEngine:
         self.hold.set()
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(10)
+        self._thread.join(30)
 
     def paths(self, method):
         return [asked["path"] for asked in self.asked if asked["method"] == method]

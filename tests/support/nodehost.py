@@ -71,7 +71,7 @@ class NodeHost:
             clock=self.clock,
         )
         self.informer.start()
-        assert self.informer.wait_synced(10)
+        assert self.informer.wait_synced(30)
         self.controller.start()
 
     def stop(self):

@@ -121,7 +121,7 @@ class Podman:
     def stop(self):
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
-        eventually(lambda: not Path(f"/proc/{self.pid}").exists(), 10)
+        eventually(lambda: not Path(f"/proc/{self.pid}").exists())
 
     def make_image(self):
         archive = self.directory / "image.tar"

@@ -103,7 +103,7 @@ class PodNode:
             self.references.on_change(self.pods.look_at)
             self.references.start()
         self.informer.start()
-        assert self.informer.wait_synced(10)
+        assert self.informer.wait_synced(30)
         self.pods.start()
 
     def stop(self):

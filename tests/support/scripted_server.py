@@ -128,10 +128,10 @@ class ScriptedServer:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._acceptor.join(10)
+        self._acceptor.join(30)
         self.drop_connections()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(30)
 
     def drop_connections(self):
         with self._lock:

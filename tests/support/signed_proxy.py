@@ -39,7 +39,7 @@ class SignedProxy:
         for sock in sockets:
             _shut(sock)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(30)
         self._listener.close()
 
     def _spawn(self, target, *args):
@@ -110,7 +110,7 @@ class SignedProxy:
         back = self._spawn(copy, client, engine)
         copy(engine, client)
         _shut(client)
-        back.join(10)
+        back.join(30)
         with self._lock:
             self._open.discard(engine)
         engine.close()

@@ -38,7 +38,7 @@ def test_read_waits_for_bytes_and_for_the_end():
     stream.feed(b"hello")
     eventually(lambda: not stream._pieces)
     stream.end()
-    thread.join(10)
+    thread.join(30)
     assert out == [b"hello", b""]
     stream.feed(b"after the end")
     assert stream.read(10) == b""
@@ -49,7 +49,7 @@ def test_close_drops_everything_and_wakes_the_reader():
     out = []
     thread = spawn(lambda: out.append(stream.read(10)), name="consumer")
     stream.close()
-    thread.join(10)
+    thread.join(30)
     assert out == [b""]
     stream.feed(b"late")
     assert budget.used == 0
@@ -90,8 +90,8 @@ def test_room_comes_when_a_consumer_takes():
     passed = threading.Event()
     thread = spawn(lambda: budget.wait_for_room(None) and passed.set(), name="reader")
     assert stream.read(1) == b"0"
-    assert passed.wait(10)
-    thread.join(10)
+    assert passed.wait(30)
+    thread.join(30)
 
 
 def test_an_abandoned_budget_holds_nobody_up():
@@ -99,7 +99,7 @@ def test_an_abandoned_budget_holds_nobody_up():
     stream.feed(b"full")
     thread = spawn(budget.wait_for_room, None, name="reader")
     budget.abandon()
-    thread.join(10)
+    thread.join(30)
     assert not thread.is_alive()
     assert budget.wait_for_room(None)
 
@@ -112,5 +112,5 @@ def test_waiting_for_room_ends_by_the_clock():
     thread = spawn(lambda: results.append(budget.wait_for_room(30)), name="reader")
     clock.block_until(1)
     clock.advance(30)
-    thread.join(10)
+    thread.join(30)
     assert results == [False]

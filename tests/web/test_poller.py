@@ -41,7 +41,7 @@ class Calls:
         self.event.set()
 
     def wait(self):
-        assert self.event.wait(10)
+        assert self.event.wait(30)
         return self.outcomes
 
 

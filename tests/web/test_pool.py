@@ -25,7 +25,7 @@ def test_no_more_threads_than_the_limit():
 
     def task():
         running.append(threading.current_thread().name)
-        go.wait(10)
+        go.wait(30)
 
     for _ in range(10):
         assert pool.submit(task)
@@ -55,7 +55,7 @@ def test_an_idle_thread_ends_after_a_while():
     eventually(lambda: len(pool) == 0)
     done = threading.Event()
     pool.submit(done.set)
-    assert done.wait(10)
+    assert done.wait(30)
     stop(pool)
 
 
@@ -66,7 +66,7 @@ def test_a_detached_thread_makes_room_for_another():
         pool.detach()
         pool.detach()  # once is enough
         order.append("long begun")
-        go.wait(10)
+        go.wait(30)
         order.append("long ended")
 
     pool.submit(long)
@@ -85,7 +85,7 @@ def test_detach_from_elsewhere_does_nothing():
     pool.detach()
     done = threading.Event()
     pool.submit(done.set)
-    assert done.wait(10)
+    assert done.wait(30)
     stop(pool)
 
 
@@ -93,7 +93,7 @@ def test_a_failing_task_is_logged_and_its_thread_lives(caplog):
     pool, done = Pool("p", 1), threading.Event()
     pool.submit(lambda: 1 / 0)
     pool.submit(done.set)
-    assert done.wait(10)
+    assert done.wait(30)
     assert "a task of p failed" in caplog.text
     stop(pool)
 
@@ -103,11 +103,11 @@ def test_stop_drops_what_waits_and_takes_no_more():
 
     def first():
         begun.set()
-        go.wait(10)
+        go.wait(30)
 
     pool.submit(first)
     pool.submit(lambda: ran.append(1))
-    assert begun.wait(10)
+    assert begun.wait(30)
     pool.stop()
     assert not pool.submit(lambda: ran.append(2))
     assert pool.join(Deadline(0.05)) == ["p-1"]

@@ -46,7 +46,7 @@ class Pieces:
         return self
 
     def __next__(self):
-        piece = self.queue.get(timeout=20)
+        piece = self.queue.get(timeout=30)
         if piece is None:
             raise StopIteration
         return piece
@@ -259,7 +259,7 @@ def test_each_piece_arrives_at_once(scheme):
         assert server.streams == 1
         pieces.queue.put(None)
         read_until(sock, b"0\r\n\r\n")
-        assert pieces.closed.wait(10)
+        assert pieces.closed.wait(30)
         sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         read_until(sock, b"\r\n\r\n")
 
@@ -272,7 +272,7 @@ def test_an_idle_body_is_closed_when_its_client_goes(scheme):
             sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             read_until(sock, b"\r\n\r\n")
             assert not pieces.closed.is_set()
-        assert pieces.closed.wait(10)
+        assert pieces.closed.wait(30)
         eventually(lambda: server.connections == 0)
 
 
@@ -308,7 +308,7 @@ def test_a_generator_ends_when_its_client_has_gone():
         with connected(server.port) as sock:
             sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             sock.recv(10)
-        assert ended.wait(10)
+        assert ended.wait(30)
 
 
 def test_a_body_that_fails_breaks_off_without_its_end(caplog):
@@ -330,7 +330,7 @@ def test_head_of_an_answer_in_pieces():
         for _ in range(2):
             client.request("HEAD", "/")
             assert client.getresponse().read() == b""
-        assert pieces.closed.wait(10)
+        assert pieces.closed.wait(30)
 
 
 def test_too_many_streams():
@@ -479,12 +479,12 @@ def test_stop_lets_a_request_finish():
 
     def handler(_):
         begun.set()
-        go.wait(10)
+        go.wait(30)
         return text(200, "done")
 
     with serving(handler, deadline=10) as server, connected(server.port) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert begun.wait(10)
+        assert begun.wait(30)
         stopper = spawn(server.stop, Deadline(10), name="stopper")
         eventually(lambda: server._registry.closing)
         go.set()
@@ -499,12 +499,12 @@ def test_stop_cuts_a_request_that_takes_too_long(caplog):
 
     def handler(_):
         begun.set()
-        go.wait(10)
+        go.wait(30)
         return text(200, "done")
 
     with serving(handler) as server, connected(server.port) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert begun.wait(10)
+        assert begun.wait(30)
         server.stop(Deadline(0.1))
         assert read_all(sock) == b""
         assert "still at work" in caplog.text
@@ -542,7 +542,7 @@ def test_a_body_that_cannot_be_closed_keeps_nobody_else_open(caplog):
     closing = stuck.close
 
     def hang():
-        release.wait(20)
+        release.wait(30)
         closing()
 
     stuck.close = hang

@@ -81,7 +81,7 @@ def test_megabytes_come_whole_through_small_buffers():
         while len(b"".join(got)) < len(data):
             got.append(server.streams[0].read(100_000))
         assert b"".join(got) == data
-        thread.join(10)
+        thread.join(30)
 
 
 def test_a_slow_consumer_holds_the_peer_up_and_nothing_grows():
@@ -104,7 +104,7 @@ def test_a_slow_consumer_holds_the_peer_up_and_nothing_grows():
         received = 0
         while received < 1_000_000:
             received += len(server.streams[0].read())
-        thread.join(10)
+        thread.join(30)
         assert budget.used == 0
 
 
@@ -118,8 +118,8 @@ def test_the_peers_end_reaches_readers_writers_and_callbacks():
         server.connection.on_close(ended.set)
         client.close()
         assert stream.read() == b""
-        assert called.wait(10)
-        assert ended.wait(10)
+        assert called.wait(30)
+        assert ended.wait(30)
         assert stream.closed
         assert server.connection.closed
         with pytest.raises(BrokenPipeError):
@@ -247,7 +247,7 @@ def test_pings_are_answered_while_a_writer_waits_for_the_client():
                 for event in other.session.receive_data(far.recv(65536, 10)):
                     pongs += isinstance(event, PongReceived)
                     received += len(event.data) if isinstance(event, DataReceived) else 0
-            writer.join(10)
+            writer.join(30)
             assert (pongs, received) == (10, 500_000)
 
 
@@ -283,7 +283,7 @@ def test_last_words_wait_for_a_thread_that_is_sending():
             eventually(lambda: server.connection.session.pending)
             assert not stream.closed
         assert read_all(stream) == b"stopping"
-        stopper.join(10)
+        stopper.join(30)
 
 
 def test_last_words_do_not_wait_for_ever():
@@ -304,9 +304,9 @@ def test_waiting_for_the_peers_end():
             server.connection.duplex.wait_ended(quiet=30)
 
         thread = spawn(finish, name="finisher")
-        assert begun.wait(10)
+        assert begun.wait(30)
         client.close()
-        thread.join(10)
+        thread.join(30)
         assert server.connection.closed
 
 

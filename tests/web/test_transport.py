@@ -47,7 +47,7 @@ def in_thread(function, *args):
     thread = spawn(lambda: results.append(function(*args)), name="test")
 
     def wait():
-        thread.join(10)
+        thread.join(30)
         assert results, "did not return"
         return results[0]
 
@@ -66,7 +66,7 @@ def test_bytes_go_both_ways(ends):
 def test_recv_gives_what_is_there_and_keeps_the_rest(ends):
     transport, peer = ends
     peer.sendall(b"abcdef")
-    assert transport.wait_readable(10)
+    assert transport.wait_readable(30)
     assert transport.recv(2) == b"ab"
     assert transport.wait_readable(0)
     assert transport.recv(100) == b"cdef"
@@ -188,7 +188,7 @@ def test_read_ahead_keeps_bytes_and_notices_the_end(ends):
     transport, peer = ends
     assert transport.read_ahead()
     peer.sendall(b"next")
-    assert transport.wait_readable(10)
+    assert transport.wait_readable(30)
     assert transport.read_ahead()
     assert transport.ahead == 4
     peer.close()
@@ -200,7 +200,7 @@ def test_read_ahead_keeps_bytes_and_notices_the_end(ends):
 def test_read_ahead_is_bounded(ends):
     transport, peer = ends
     peer.sendall(b"x" * 1000)
-    assert transport.wait_readable(10)
+    assert transport.wait_readable(30)
     eventually(lambda: transport.read_ahead(10) and transport.ahead == 10)
 
 

@@ -34,7 +34,7 @@ def test_bytes_both_ways(protocol):
             while len(got) < len(data):
                 got += server.channel(0).read()
             assert got == data
-            writer.join(10)
+            writer.join(30)
             server.channel(1).write(b"out")
             server.channel(2).write(b"err")
             assert client.channel(2).read() == b"err"
@@ -74,7 +74,7 @@ def test_close_code_and_callbacks():
             client.on_close(forgotten.append)
             client.forget(forgotten.append)
             server.say_goodbye(1000)
-            assert called.wait(10)
+            assert called.wait(30)
             assert client.close_code == 1000
             eventually(lambda: server.closed)
             server.say_goodbye()  # nobody is there: nothing

@@ -49,7 +49,7 @@ def test_close_wakes_a_reader():
         got = []
         thread = spawn(lambda: got.append(server.recv()), name="reader")
         server.close()
-        thread.join(10)
+        thread.join(30)
         assert got == [b""]
 
 
@@ -81,7 +81,7 @@ def test_close_does_not_wait_for_a_peer_that_reads_nothing():
         writer = spawn(_send_much, server, name="writer")
         eventually(server._outbox._sending.locked)
         server.close()
-        writer.join(10)
+        writer.join(30)
         assert not writer.is_alive()
 
 

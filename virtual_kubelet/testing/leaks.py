@@ -12,7 +12,7 @@ from virtual_kubelet.testing.waiting import eventually
 
 __all__ = ["Census"]
 
-GRACE = 5.0  # seconds that what is ending may still take
+GRACE = 15.0  # seconds that what is ending may still take
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Census:
         }
         return {kind: items for kind, items in found.items() if items}
 
-    def assert_nothing_new(self, grace: float = GRACE) -> None:
-        """Raise `AssertionError`, with what was left behind, unless it ends within `grace` seconds."""
-        eventually(lambda: not self.new(), grace, lambda: f"left behind: {self.new()}")
+    def assert_nothing_new(self) -> None:
+        """Raise `AssertionError`, with what was left behind, unless it ends within `GRACE` seconds."""
+        eventually(lambda: not self.new(), GRACE, lambda: f"left behind: {self.new()}")
 
 
 def _own_listening_inodes() -> set[str]:

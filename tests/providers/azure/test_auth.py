@@ -32,7 +32,7 @@ class Fetcher:
         self.calls += 1
         call = self.calls
         if self.gate:
-            self.gate.wait(10)
+            self.gate.wait(30)
         if self.failure:
             raise self.failure
         return Token.living(f"token-{call}", self.clock.now(), self.life)
@@ -91,7 +91,7 @@ def test_one_fetch_at_a_time_and_its_failure_is_everybodys(clock):
     eventually(lambda: len(tokens._changed._waiters) == 4)
     fetch.gate.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
     assert errors == ["no"] * 5
     assert fetch.calls == 1
 
@@ -133,7 +133,7 @@ def test_others_go_on_with_the_old_token_during_a_refresh(clock):
     eventually(lambda: fetch.calls == 2)
     assert tokens.get() == "token-1"
     fetch.gate.set()
-    thread.join(10)
+    thread.join(30)
     assert tokens.get() == "token-2"
 
 

@@ -79,9 +79,9 @@ class Bench:
 
     def refused(self, name, words, **spec):
         self.run(name, **spec)
-        eventually(lambda: words in json.dumps(self.pod(name)["status"]), timeout=20)
+        eventually(lambda: words in json.dumps(self.pod(name)["status"]))
         assert self.pod(name)["status"]["phase"] == "Pending"
-        eventually(lambda: words in self.events(name), timeout=20)
+        eventually(lambda: words in self.events(name))
         assert not [group for group in self.arm.groups.all() if group.body["tags"]["PodName"] == name]
 
 
@@ -160,12 +160,12 @@ def port_forward(bench):
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forwarder:
             try:
                 local = int(re.search(r":(\d+) ->", forwarder.stdout.readline())[1])
-                with socket.create_connection(("127.0.0.1", local), timeout=20) as client:
+                with socket.create_connection(("127.0.0.1", local), timeout=60) as client:
                     client.sendall(b"hello")
                     assert client.recv(100) == b"HELLO"
             finally:
                 forwarder.terminate()
-        server.join(10)
+        server.join(30)
 
 
 def environment_and_volumes(bench):
@@ -360,9 +360,9 @@ def ends_and_restarts(bench):
     group.restart("main", exit_code=137)
     group.event("BackOff", "restarting failed container", "Warning")
     eventually(
-        lambda: bench.pod("restarts")["status"]["containerStatuses"][0]["restartCount"] == 1, timeout=20
+        lambda: bench.pod("restarts")["status"]["containerStatuses"][0]["restartCount"] == 1, timeout=60
     )
-    eventually(lambda: "restarting failed container" in bench.events("restarts"), timeout=20)
+    eventually(lambda: "restarting failed container" in bench.events("restarts"))
 
 
 def refusals(bench):
@@ -393,17 +393,17 @@ def updates(bench):
     group = bench.up("changes")
     bench.kubectl("set", "image", "pod/changes", "main=busybox:2")
     eventually(
-        lambda: bench.arm.of_pod("changes").containers[0]["properties"]["image"] == "busybox:2", timeout=20
+        lambda: bench.arm.of_pod("changes").containers[0]["properties"]["image"] == "busybox:2", timeout=60
     )
     bench.kubectl("label", "pod/changes", "a=b")
     bench.until("changes", "Running")
     assert bench.arm.of_pod("changes").updates == group.updates + 1
     assert "restarts all containers" in bench.events("changes")
     bench.kubectl("annotate", "pod/changes", f"{NEW}customtags=team=y")
-    eventually(lambda: bench.arm.of_pod("changes").body["tags"].get("team") == "y", timeout=20)
+    eventually(lambda: bench.arm.of_pod("changes").body["tags"].get("team") == "y")
     bench.kubectl("annotate", "pod/changes", f"{NEW}zones=2")
     eventually(
-        lambda: "only a new container group can have another zones" in bench.events("changes"), timeout=20
+        lambda: "only a new container group can have another zones" in bench.events("changes"), timeout=60
     )
     assert "zones" not in bench.arm.of_pod("changes").body
 

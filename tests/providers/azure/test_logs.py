@@ -97,7 +97,7 @@ def test_following_without_gaps_or_repeats_to_the_end(running):
     eventually(lambda: stream._tracker._count >= 20)
     group.write("main", "last")
     group.terminate("main")
-    thread.join(20)
+    thread.join(30)
     lines = ["same", *("same" if number % 2 else f"line {number}" for number in range(20)), "last"]
     assert seen == ["".join(f"{line}\n" for line in lines)]
 
@@ -141,7 +141,7 @@ def test_closing_wakes_the_reader(running, monkeypatch):
     seen = []
     thread = spawn(lambda: seen.append(stream.read()), name="follow")
     stream.close()
-    thread.join(10)
+    thread.join(30)
     assert seen == [b""]
 
 

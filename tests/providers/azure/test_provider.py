@@ -226,7 +226,7 @@ def echo():
     yield listener.getsockname()[1]
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
-    thread.join(10)
+    thread.join(30)
 
 
 def test_a_port_is_forwarded_to_the_groups_address(arm, provider, running, echo):
@@ -239,7 +239,7 @@ def test_a_port_is_forwarded_to_the_groups_address(arm, provider, running, echo)
     io.type(b"hello")
     eventually(lambda: io.output == b"HELLO")
     io.type(None)
-    thread.join(10)
+    thread.join(30)
     assert stream.ended.is_set()
 
 
@@ -258,7 +258,7 @@ def test_a_client_that_goes_ends_forwarding(arm, provider, running, echo):
     io.type(b"x")
     eventually(lambda: io.output == b"X")
     io.hang_up()
-    thread.join(10)
+    thread.join(30)
     assert not thread.is_alive()
 
 

@@ -73,9 +73,9 @@ def test_a_client_that_goes_ends_the_session(arm, run):
     io.type(b"x\n")
     eventually(lambda: io.output == b"x\n")
     io.hang_up()
-    thread.join(10)
+    thread.join(30)
     assert done == [0]
-    assert session_of(arm).ended.wait(10)
+    assert session_of(arm).ended.wait(30)
 
 
 def test_a_client_that_does_not_read(arm, run):
@@ -126,7 +126,7 @@ def test_attach_shows_output_until_the_end(arm, provider, pod):
     )
     eventually(lambda: io.output == b"hello\nagain\n")
     io.hang_up()
-    thread.join(10)
+    thread.join(30)
     assert not thread.is_alive()
 
 

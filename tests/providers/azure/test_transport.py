@@ -184,7 +184,7 @@ def waits(parts, clock, seconds):
     clock.advance(seconds - 0.01)
     assert not result
     clock.advance(0.02)
-    thread.join(10)
+    thread.join(30)
     return result
 
 
@@ -253,7 +253,7 @@ def test_stop_wakes_what_waits():
     thread = spawn(send, name="send")
     clock.block_until(1)
     parts.transport.close()
-    thread.join(10)
+    thread.join(30)
     assert errors == ["the agent stops"]
     with pytest.raises(Unavailable, match="the agent stops"):
         parts.send("PUT", "/thing", {}, {})
@@ -301,7 +301,7 @@ def test_many_threads_share_one_transport(parts):
     responses.get(URL, json={})
     threads = [spawn(parts.send, name=f"send-{number}") for number in range(8)]
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
     eventually(lambda: len(responses.calls) == 8)
     assert parts.issued == 1
     assert threading.active_count() >= 1

@@ -102,7 +102,7 @@ def test_who_a_container_runs_as_and_what_it_may(node):
 def test_root_is_refused_where_the_pod_forbids_it(node):
     pod = node.run(make_pod(container(securityContext={"runAsNonRoot": True})))
     waiting = node.wait_state(pod, "waiting")
-    eventually(lambda: "runAsNonRoot" in node.state(pod).get("waiting", {}).get("message", ""), 20)
+    eventually(lambda: "runAsNonRoot" in node.state(pod).get("waiting", {}).get("message", ""))
     assert waiting
     node.delete(pod, 0)
 
@@ -168,7 +168,7 @@ def test_what_cannot_be_executed_ends_at_once(node):
 
 def test_images_that_cannot_be_had(node):
     pod = node.run(make_pod(container() | {"image": "localhost/never:1", "imagePullPolicy": "Never"}))
-    eventually(lambda: node.state(pod).get("waiting", {}).get("reason") == "ErrImageNeverPull", 20)
+    eventually(lambda: node.state(pod).get("waiting", {}).get("reason") == "ErrImageNeverPull")
     node.delete(pod, 0)
     pod = node.run(make_pod(container() | {"image": "127.0.0.1:1/nothing:1"}))
     eventually(
@@ -191,7 +191,7 @@ def test_a_terminal(node):
         lambda: (io.type(b"stty size\n"), threading.Event().wait(0.2), b"37 101" in bytes(io.out))[2], 10
     )
     io.type(b"exit 5\n")
-    thread.join(15)
+    thread.join(30)
     io.close()
     assert codes == [5]
     node.delete(pod, 0)
@@ -208,7 +208,7 @@ def test_a_command_ends_with_its_client(node):
     )
     io.saw(b"here")
     io.close()
-    thread.join(15)
+    thread.join(30)
     assert not thread.is_alive()
     other = FakeIO()
 
@@ -217,7 +217,7 @@ def test_a_command_ends_with_its_client(node):
         node.provider.exec_in_container(*node.ref(pod), ["ps"], other)
         return b"sleep 987" not in bytes(other.out)
 
-    eventually(gone, 15)
+    eventually(gone)
     node.delete(pod, 0)
 
 
@@ -225,8 +225,8 @@ def test_attach(node):
     pod = running(node, make_pod(container("read line; echo got $line", stdin=True, stdinOnce=True)))
     io = FakeIO(stdin=True)
     thread = spawn(lambda: node.provider.attach_to_container(*node.ref(pod), io), name="attached")
-    eventually(lambda: (io.type(b"text\n"), threading.Event().wait(0.2), b"got text" in bytes(io.out))[2], 15)
-    thread.join(15)
+    eventually(lambda: (io.type(b"text\n"), threading.Event().wait(0.2), b"got text" in bytes(io.out))[2])
+    thread.join(30)
     io.close()
     assert not thread.is_alive()
     node.delete(pod, 0)
@@ -242,13 +242,13 @@ def test_ports_are_reached_as_the_pods_own_localhost(node):
         thread = spawn(_forward, node, namespace, name, uid, stream, name="forward")
         try:
             stream.send(b"GET /a HTTP/1.0\r\n\r\n")
-            eventually(lambda: stream.ended.is_set() or not thread.is_alive(), 10)
+            eventually(lambda: stream.ended.is_set() or not thread.is_alive())
         finally:
             stream.close()
-        thread.join(10)
+        thread.join(30)
         return b"answer\n" in bytes(stream.out)
 
-    eventually(forward, 20)
+    eventually(forward)
     with pytest.raises(ProviderError, match="connection refused"):
         node.provider.port_forward(namespace, name, uid, 9999, FakeForward())
     node.delete(pod, 0)
@@ -266,9 +266,9 @@ def test_probes_by_exec_and_by_port(node):
     probe = {"exec": {"command": ["test", "-e", "/ready"]}, "periodSeconds": 1, "failureThreshold": 1}
     tcp = {"tcpSocket": {"port": 8080}, "periodSeconds": 1, "failureThreshold": 30}
     pod = running(node, make_pod(container(script, readinessProbe=probe, livenessProbe=tcp)))
-    eventually(lambda: node.containers(pod)["c"]["ready"], 20)
+    eventually(lambda: node.containers(pod)["c"]["ready"])
     node.provider.exec_in_container(*node.ref(pod), ["rm", "/ready"], FakeIO())
-    eventually(lambda: not node.containers(pod)["c"]["ready"], 20)
+    eventually(lambda: not node.containers(pod)["c"]["ready"])
     node.delete(pod, 0)
 
 
@@ -286,7 +286,7 @@ def test_a_debug_container_joins_its_target(node):
     debug = {**container("ps; sleep 1000", "debug"), "targetContainerName": "c"}
     node.provider.update_pod({**pod, "spec": {**pod["spec"], "ephemeralContainers": [debug]}})
     node.wait_state(pod, "running", "debug", "ephemeralContainerStatuses", timeout=40)
-    eventually(lambda: "sleep 5432" in node.logs(pod, "debug"), 10)
+    eventually(lambda: "sleep 5432" in node.logs(pod, "debug"))
     node.delete(pod, 0)
 
 
@@ -311,7 +311,7 @@ def test_a_pod_outlives_the_container_that_holds_its_network(node, podman):
     eventually(lambda: node.containers(pod)["c"]["restartCount"] == 1, 40)
     eventually(lambda: "running" in node.state(pod), 40)
     node.delete(pod, 0)
-    eventually(lambda: not podman.run("ps", "--quiet", *filters).stdout.strip(), 20)
+    eventually(lambda: not podman.run("ps", "--quiet", *filters).stdout.strip())
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_what_containers_use(node):
         found = next((item for item in pods if item["podRef"]["uid"] == uid), None)
         return found and found["cpu"].get("usageNanoCores", 0) > 0 and found["memory"]["workingSetBytes"] > 0
 
-    eventually(usage, 20)
+    eventually(usage)
     node.delete(pod, 0)
 
 
@@ -344,7 +344,7 @@ def test_nothing_is_left_of_deleted_pods(node, podman):
     uid = pod["metadata"]["uid"]
     node.context.api_pods = []
     node.delete(pod, 1)
-    eventually(lambda: node.over(pod), 20)
+    eventually(lambda: node.over(pod))
     node.delete(pod, 0)  # the agent asks once more for a pod that has ended
     query = ("ps", "--all", "--quiet", "--filter", f"label=io.kubernetes.pod.uid={uid}")
-    eventually(lambda: not podman.run(*query).stdout.strip(), 20)
+    eventually(lambda: not podman.run(*query).stdout.strip())

@@ -60,9 +60,9 @@ def test_containers_share_a_volume_of_the_engine(node, podman):
     )
     eventually(lambda: node.phase(pod) == "Succeeded", 40)
     assert node.logs(pod) == "shared\n"
-    eventually(lambda: node.over(pod), 20)
+    eventually(lambda: node.over(pod))
     node.delete(pod, 0)
-    eventually(lambda: not podman.run("volume", "ls", "--quiet").stdout.strip(), 20)
+    eventually(lambda: not podman.run("volume", "ls", "--quiet").stdout.strip())
 
 
 def test_messages_come_from_the_log(node):
@@ -83,13 +83,13 @@ def test_ports_are_reached_at_the_pods_address(node):
         thread = spawn(_forward, node, namespace, name, uid, stream, name="forward")
         try:
             stream.send(b"GET /a HTTP/1.0\r\n\r\n")
-            eventually(lambda: stream.ended.is_set() or not thread.is_alive(), 10)
+            eventually(lambda: stream.ended.is_set() or not thread.is_alive())
         finally:
             stream.close()
-        thread.join(10)
+        thread.join(30)
         return b"answer\n" in bytes(stream.out)
 
-    eventually(forward, 20)
+    eventually(forward)
     node.delete(pod, 0)
 
 

@@ -135,7 +135,7 @@ def test_a_log_that_is_closed_wakes_its_reader(engine, client):
         frame = b"\1\0\0\0\0\0\0\5hello"
         handler.wfile.write(b"%x\r\n%s\r\n" % (len(frame), frame))
         handler.wfile.flush()
-        engine.hold.wait(20)
+        engine.hold.wait(30)
         return None, b""
 
     engine.answers["GET", "/containers/x/logs"] = follow
@@ -145,7 +145,7 @@ def test_a_log_that_is_closed_wakes_its_reader(engine, client):
     reader = spawn(lambda: results.append(log.read()), name="reader")
     eventually(lambda: log._stream._stream._reading)
     log.close()
-    reader.join(10)
+    reader.join(30)
     assert results == [b""]
 
 
@@ -160,7 +160,7 @@ def test_an_answer_that_has_begun_may_take_its_time(engine, client, monkeypatch,
         handler.send_header("Connection", connection)
         handler.end_headers()
         handler.wfile.flush()
-        go_on.wait(20)
+        go_on.wait(30)
         frame = b"\1\0\0\0\0\0\0\5hello"
         handler.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(frame), frame))
         return None, b""
@@ -172,7 +172,7 @@ def test_an_answer_that_has_begun_may_take_its_time(engine, client, monkeypatch,
     reader.join(1)  # several times its patience
     assert reader.is_alive()
     go_on.set()
-    reader.join(10)
+    reader.join(30)
     log.close()
     assert read == [b"hello"]
     assert engine.paths("GET").count("/containers/x/logs") == 1
@@ -194,7 +194,7 @@ def test_an_answer_that_begins_late_can_be_let_go(engine, client, monkeypatch):
     try:
         eventually(lambda: len(engine.paths("GET")) >= 3)
         log.close()
-        reader.join(10)
+        reader.join(30)
         assert read == [b""]
     finally:
         over.set()
@@ -251,7 +251,7 @@ def test_output_in_an_ordinary_answer_ends_with_it(engine, client, head):
             else b"4\r\n%b\r\n6\r\n%b\r\n0\r\n\r\n" % (frame[:4], frame[4:])
         )
         handler.wfile.write(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode() + body)
-        engine.hold.wait(20)
+        engine.hold.wait(30)
         return None, b""
 
     engine.answers["POST", "/containers/x/exec"] = (201, {"Id": "e"})
@@ -293,8 +293,8 @@ def test_an_engine_without_events_is_looked_at_again_and_again(engine, client, s
     looks = threading.Semaphore(0)
     watcher = Watcher(client, dict, lambda *_: None, looks.release)
     watcher.start()
-    assert looks.acquire(timeout=10)
-    assert looks.acquire(timeout=10)
+    assert looks.acquire(timeout=30)
+    assert looks.acquire(timeout=30)
     watcher.stop(Deadline(5))
 
 

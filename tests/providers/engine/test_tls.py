@@ -51,8 +51,8 @@ def test_the_end_of_what_is_sent_leaves_the_other_direction(listener, endpoint, 
     with endpoint.connect(10) as sock:
         sender = spawn(_send_all, sock, b"a" * size + b"z", name="sender")
         assert until_the_end(sock) == b"z" + b"a" * size
-        sender.join(10)
-    thread.join(10)
+        sender.join(30)
+    thread.join(30)
 
 
 def _send_all(sock, data):
@@ -64,14 +64,14 @@ def test_what_comes_with_the_handshake_is_not_lost(listener, endpoint):
     thread = serve(listener, lambda peer: peer.sendall(b"first"))
     with endpoint.connect(10) as sock:
         assert until_the_end(sock) == b"first"
-    thread.join(10)
+    thread.join(30)
 
 
 def test_closing_ends_the_engines_side(listener, endpoint):
     seen = []
     thread = serve(listener, lambda peer: seen.append(until_the_end(peer)))
     endpoint.connect(10).close()
-    thread.join(10)
+    thread.join(30)
     assert seen == [b""]
 
 
@@ -79,7 +79,7 @@ def test_whom_nobody_vouches_for_is_refused(listener, endpoint):
     thread = spawn(_accept_failing, listener, name="engine")
     with pytest.raises(ssl.SSLCertVerificationError):
         parse(f"tcp://127.0.0.1:{endpoint.port}", TlsFiles()).connect(10)
-    thread.join(10)
+    thread.join(30)
 
 
 def _accept_failing(listener):

@@ -110,7 +110,7 @@ def test_looking_into_a_pod_with_kubectl(running, tmp_path):
     forward = kube.start("port-forward", "pod/look", ":8080")
     try:
         port = int(re.search(r":(\d+) ->", forward.stdout.readline())[1])
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/a", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/a", timeout=60) as answer:
             assert answer.read() == b"answer\n"
     finally:
         forward.kill()
@@ -184,7 +184,7 @@ def test_pods_of_daemonsets_say_why_they_do_not_run(running):
         states = [item["state"].get("waiting") or {} for item in found.get("containerStatuses") or ()]
         return " ".join([found.get("message", ""), *(state.get("message", "") for state in states)])
 
-    eventually(lambda: "DaemonSet" in reasons(), 20)
+    eventually(lambda: "DaemonSet" in reasons())
 
 
 @pytest.mark.parametrize(

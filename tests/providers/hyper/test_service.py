@@ -68,9 +68,9 @@ def removed(node, pod, left):
     """Have a pod gone, as the agent does: once told, and asked again for what has ended."""
     node.context.api_pods = []
     node.delete(pod, 1)
-    eventually(lambda: node.over(pod), 20)
+    eventually(lambda: node.over(pod))
     node.delete(pod, 0)
-    eventually(lambda: not left, 20)
+    eventually(lambda: not left)
 
 
 def test_a_pods_life(service, node):
@@ -96,7 +96,7 @@ def test_a_pods_life(service, node):
 def test_only_what_changes_is_looked_at(service, node):
     running(node, make_pod(part()))
     time_of = len(service.asked)
-    eventually(lambda: sum(path == "/containers/json" for _, path, _ in service.asked[time_of:]) >= 2, 20)
+    eventually(lambda: sum(path == "/containers/json" for _, path, _ in service.asked[time_of:]) >= 2)
     looks = [
         path
         for _, path, _ in service.asked[time_of:]
@@ -115,7 +115,7 @@ def test_logs_with_all_options(service, node):
     thread = spawn(node.provider.attach_to_container, *node.ref(pod), io, name="attach")
     eventually(lambda: node.logs(pod).count("\n") == 3)
     io.close()
-    thread.join(10)
+    thread.join(30)
     assert sorted(node.logs(pod).split()) == ["one", "three", "two"]
     assert node.logs(pod, tail=1) == "three\n"
     assert node.logs(pod, tail=0) == ""
@@ -152,7 +152,7 @@ def test_attach(service, node):
     eventually(lambda: b"got this" in io.out)
     io.end_input()
     io.close()
-    thread.join(10)
+    thread.join(30)
 
 
 def test_a_port(service, node):
@@ -167,7 +167,7 @@ def test_a_port(service, node):
             peer.sendall(b"hello")
             eventually(lambda: bytes(stream.out) == b"hello")
         stream.close()
-        thread.join(10)
+        thread.join(30)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_another_agent_takes_over(service, environ, tmp_path):
         first.close()
         with running_node(create, tmp_path / "state", "", environ=environ, context=first.context) as second:
             second.run(pod)
-            second.wait_state(pod, "running", timeout=20)
+            second.wait_state(pod, "running", timeout=60)
             assert [*service.containers] == before
             removed(second, pod, service.containers)
 
@@ -289,13 +289,13 @@ def test_another_agent_starts_what_the_last_one_only_made(service, environ, tmp_
     with running_node(create, tmp_path / "state", "", environ=environ) as first:
         pod = make_pod(part())
         first.run(pod)
-        eventually(lambda: waits(first, pod) == "RunContainerError", 20)
+        eventually(lambda: waits(first, pod) == "RunContainerError")
         with pytest.raises(NotFound, match="waiting to start"):
             first.logs(pod)
         first.close()
         made = [*service.containers]
         with running_node(create, tmp_path / "state", "", environ=environ, context=first.context) as second:
-            eventually(lambda: waits(second, pod) == "RunContainerError", 20)
+            eventually(lambda: waits(second, pod) == "RunContainerError")
             service.busy = False
             second.wait_state(pod, "running", timeout=40)
             assert [*service.containers] == made
@@ -309,12 +309,12 @@ def test_a_pod_that_is_found_in_its_init_container_is_not_past_it(service, envir
     with running_node(create, tmp_path / "state", "", environ=environ) as first:
         pod = make_pod(main, initContainers=[first_of_all])
         first.run(pod)
-        first.wait_state(pod, "running", "first", "initContainerStatuses", timeout=20)
+        first.wait_state(pod, "running", "first", "initContainerStatuses", timeout=60)
         first.close()
         lost = tmp_path / "another state directory"
         with running_node(create, lost, "", environ=environ, context=first.context) as second:
-            second.wait_state(pod, "running", "first", "initContainerStatuses", timeout=20)
-            eventually(lambda: is_true(second, pod, "PodReadyToStartContainers"), 20)
+            second.wait_state(pod, "running", "first", "initContainerStatuses", timeout=60)
+            eventually(lambda: is_true(second, pod, "PodReadyToStartContainers"))
             gate.touch()
             second.wait_state(pod, "running", timeout=40)
             assert len(service.containers) == 2

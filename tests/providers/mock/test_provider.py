@@ -162,7 +162,7 @@ def test_close_ends_a_configured_wait():
     provider = MockProvider(MockConfig(latency=3600))
     waiting = spawn(provider.create_pod, pod(), name="creating")
     provider.close(1)
-    waiting.join(10)
+    waiting.join(30)
     assert not waiting.is_alive()
 
 
@@ -221,7 +221,7 @@ def test_a_followed_log_ends_with_its_pod(provider):
     following = spawn(lambda: lines.extend(read_all(stream)), name="following")
     provider.update_pod(pod())
     provider.delete_pod(pod())
-    following.join(10)
+    following.join(30)
     assert len(lines) >= 3
 
 
@@ -231,7 +231,7 @@ def test_a_followed_log_ends_when_closed(provider):
     ended = threading.Event()
     spawn(lambda: (read_all(stream), ended.set()), name="following")
     stream.close()
-    assert ended.wait(10)
+    assert ended.wait(30)
 
 
 class EchoIO:

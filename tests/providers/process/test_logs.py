@@ -203,7 +203,7 @@ def test_follow_shows_lines_as_they_come_and_can_be_closed(node):
 
     thread = spawn(run, name="test-reader")
     reader.close()
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()
     node.delete(pod, 0)
 

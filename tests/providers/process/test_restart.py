@@ -233,7 +233,7 @@ def test_the_supervisor_ends_when_nobody_needs_it(state):
     node.wait_phase(pod, "Succeeded")
     assert supervisor_pid(state)
     node.close()
-    eventually(lambda: supervisor_pid(state) == 0, 15)
+    eventually(lambda: supervisor_pid(state) == 0)
     node = Node(state)
     try:
         assert eventually(lambda: node.statuses)

@@ -46,7 +46,7 @@ def in_background(call, *args):
     try:
         yield result
     finally:
-        thread.join(10)
+        thread.join(30)
         assert not thread.is_alive()
 
 
@@ -264,7 +264,7 @@ def test_port_forward_copies_both_ways(node, pod):
                 stream.send(b"")
                 assert peer.recv(100) == b""
                 peer.sendall(b", and more")
-            assert stream.ended.wait(10)
+            assert stream.ended.wait(30)
             eventually(lambda: result)
     assert bytes(stream.out) == b"answer, and more"
 

@@ -210,7 +210,7 @@ def test_as_a_service_it_stays(directory):
         )
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
 
 
 # -- requests

@@ -272,7 +272,7 @@ def test_an_empty_dir_that_outgrows_its_limit_evicts_the_pod(node):
     volumes = [{"name": "shared", "emptyDir": {"sizeLimit": "100Ki"}}]
     item = mounted("head -c 300000 /dev/zero > data/file; exec sleep 1000", mount("data"))
     pod = node.run(make_pod(item, volumes=volumes, name="fat", terminationGracePeriodSeconds=1))
-    status = node.wait_phase(pod, "Failed", timeout=20)
+    status = node.wait_phase(pod, "Failed", timeout=60)
     assert status["reason"] == "Evicted"
     assert 'EmptyDir volume "shared" exceeds the limit "100Ki"' in status["message"]
     assert "Evicted" in node.context.reasons("fat")

@@ -76,7 +76,7 @@ class Container:
     def _wait(self, readers):
         code = self.process.wait()
         for reader in readers:
-            reader.join(10)
+            reader.join(30)
         if self.process.stdin:
             self.process.stdin.close()
         with self.changed:
@@ -87,13 +87,13 @@ class Container:
     def signal(self, number):
         kill(self.process, number)
         if number == signal.SIGKILL:
-            self._threads[-1].join(10)
+            self._threads[-1].join(30)
 
     def end(self):
         if self.process is not None:
             kill(self.process, signal.SIGKILL)
             for thread in self._threads:
-                thread.join(10)
+                thread.join(30)
 
     def follow(self, wanted, start):
         """Yield lines from number `start` on, and those to come, until the end."""
@@ -186,4 +186,4 @@ class Exec:
     def end(self):
         if self.process is not None and self.process.poll() is None:
             kill(self.process, signal.SIGKILL)
-            self.process.wait(10)
+            self.process.wait(30)

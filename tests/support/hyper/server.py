@@ -78,7 +78,7 @@ class FakeHyper:
             item.end()
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(10)
+        self._thread.join(30)
 
     def next(self):
         with self.lock:
@@ -343,7 +343,7 @@ class _Handler(BaseHTTPRequestHandler):
             reader.join()
         made.process.wait()
         self.connection.shutdown(1)
-        feeder.join(10)
+        feeder.join(30)
 
     def _copy_out(self, made, stream, pipe, lock):
         with contextlib.suppress(OSError), pipe:
