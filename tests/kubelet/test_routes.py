@@ -300,9 +300,10 @@ def test_configz():
 
 
 def test_debug_threads_shows_what_they_do_and_no_values():
-    go, secret = threading.Event(), "hunter2" * 2
+    begun, go, secret = threading.Event(), threading.Event(), "hunter2" * 2
 
     def waiting_for_a_test(password):
+        begun.set()
         go.wait(30)
         return password
 
@@ -310,6 +311,7 @@ def test_debug_threads_shows_what_they_do_and_no_values():
 
     thread = spawn(waiting_for_a_test, secret, name="somebody")
     try:
+        assert begun.wait(30)
         dump = ask(node(), "/debug/threads").body.decode()
     finally:
         go.set()
