@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 
+# Of probes: looked at each second, and a busy machine may take its time over it.
+OFTEN = {"periodSeconds": 1, "timeoutSeconds": 10}
+
 _numbers = itertools.count(1)
 
 

@@ -10,6 +10,7 @@ import pytest
 from support.engine_node import container, make_pod, running_node
 from support.exec_io import FakeForward, FakeIO
 from support.podman import IMAGE
+from support.pods import OFTEN
 from support.waiting import eventually
 
 from virtual_kubelet.errors import InvalidInput, ProviderError
@@ -263,8 +264,8 @@ def _forward(node, namespace, name, uid, stream):
 
 def test_probes_by_exec_and_by_port(node):
     script = "touch /ready; while true; do echo | nc -l -p 8080 >/dev/null; done"
-    probe = {"exec": {"command": ["test", "-e", "/ready"]}, "periodSeconds": 1, "failureThreshold": 1}
-    tcp = {"tcpSocket": {"port": 8080}, "periodSeconds": 1, "failureThreshold": 30}
+    probe = {"exec": {"command": ["test", "-e", "/ready"]}, **OFTEN, "failureThreshold": 1}
+    tcp = {"tcpSocket": {"port": 8080}, **OFTEN, "failureThreshold": 30}
     pod = running(node, make_pod(container(script, readinessProbe=probe, livenessProbe=tcp)))
     eventually(lambda: node.containers(pod)["c"]["ready"])
     node.provider.exec_in_container(*node.ref(pod), ["rm", "/ready"], FakeIO())

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from support.example_site import PATIENCE
+from support.pods import OFTEN
 from support.waiting import eventually
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
@@ -17,7 +18,7 @@ WORK_MOUNT = [{"name": "work", "mountPath": "/vk-work"}]
 def test_a_liveness_command(site):
     """The file is there for a while, then it is not: the container is killed and started again."""
     script = "touch /vk-work/healthy; sleep 2; rm -f /vk-work/healthy; exec sleep 600"
-    probe = {"exec": {"command": ["cat", "/vk-work/healthy"]}, "periodSeconds": 1, "failureThreshold": 2}
+    probe = {"exec": {"command": ["cat", "/vk-work/healthy"]}, **OFTEN, "failureThreshold": 2}
     site.apply(
         site.pod(
             "liveness-exec",
@@ -49,7 +50,7 @@ def test_a_liveness_request_and_a_named_port(site):
                 ports=[{"name": "liveness-port", "containerPort": port}],
                 startupProbe={
                     "httpGet": {"path": "/healthz", "port": "liveness-port"},
-                    "periodSeconds": 1,
+                    **OFTEN,
                     "failureThreshold": 30,
                 },
                 livenessProbe={
@@ -58,7 +59,7 @@ def test_a_liveness_request_and_a_named_port(site):
                         "port": "liveness-port",
                         "httpHeaders": [{"name": "Custom-Header", "value": "Awesome"}],
                     },
-                    "periodSeconds": 1,
+                    **OFTEN,
                     "failureThreshold": 1,
                 },
                 volumeMounts=WORK_MOUNT,
@@ -75,7 +76,7 @@ def test_a_liveness_request_and_a_named_port(site):
 def test_sockets_for_readiness_and_liveness(site):
     """The port is opened late: not ready until then, and never killed."""
     port = site.port()
-    socket = {"tcpSocket": {"port": port}, "periodSeconds": 1}
+    socket = {"tcpSocket": {"port": port}, **OFTEN}
     script = f"until [ -e /vk-work/open ]; do sleep 0.1; done; {site.web('/vk-work', port)}"
     site.apply(
         site.pod(
@@ -103,7 +104,7 @@ def test_sockets_for_readiness_and_liveness(site):
 
 def test_a_slow_starter(site):
     """The startup probe gives it time; liveness, which would kill it, waits."""
-    check = {"exec": {"command": ["test", "-e", "/vk-work/up"]}, "periodSeconds": 1}
+    check = {"exec": {"command": ["test", "-e", "/vk-work/up"]}, **OFTEN}
     site.apply(
         site.pod(
             "slow",
@@ -127,7 +128,7 @@ def test_a_probes_own_grace_period(site):
     """The pod would give an hour; the failed probe gives a second."""
     probe = {
         "exec": {"command": ["false"]},
-        "periodSeconds": 1,
+        **OFTEN,
         "failureThreshold": 1,
         "terminationGracePeriodSeconds": 1,
     }

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from support.example_site import PATIENCE
+from support.pods import OFTEN
 from support.waiting import eventually
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
@@ -74,7 +75,7 @@ def test_a_page_that_an_init_container_fetched(site):
             "init-demo",
             site.container(
                 site.web("/vk-work-dir", port), "server", ports=[{"containerPort": port}], volumeMounts=mounts,
-                readinessProbe={"httpGet": {"path": "/index.html", "port": port}, "periodSeconds": 1},
+                readinessProbe={"httpGet": {"path": "/index.html", "port": port}, **OFTEN},
             ),
             initContainers=[
                 site.container("echo welcome > /vk-work-dir/index.html", "install", volumeMounts=mounts)
@@ -145,7 +146,7 @@ def test_sidecars_start_in_order_and_end_in_reverse(site):
 
     probe = {
         "exec": {"command": ["test", "-e", "/scratch/first"]},
-        "periodSeconds": 1,
+        **OFTEN,
         "failureThreshold": 30,
     }
     sidecars = [

@@ -10,6 +10,7 @@ import pytest
 from support.engine_node import container, make_pod, running_node
 from support.exec_io import FakeForward, FakeIO
 from support.hyper.server import FakeHyper
+from support.pods import OFTEN
 from support.waiting import eventually
 
 from virtual_kubelet.errors import InvalidInput, NotFound, ProviderError
@@ -188,7 +189,7 @@ def test_published_ports(service, environ, tmp_path, publish, bound):
 def test_probes_go_to_the_containers_own_address(service, node):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        probe = {"tcpSocket": {"port": port}, "periodSeconds": 1, "timeoutSeconds": 5}
+        probe = {"tcpSocket": {"port": port}, **OFTEN}
         pod = running(node, make_pod(part(readinessProbe=probe), part("exec sleep 1000", "other")))
         eventually(lambda: all(item["ready"] for item in node.containers(pod).values()), 30)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 import pytest
+from support.pods import OFTEN
 from support.process_pods import container, free_port, make_pod, running_node
 from support.waiting import eventually
 
@@ -33,7 +34,7 @@ def server(port, extra=""):
 
 def test_readiness_by_exec(node, tmp_path):
     flag = tmp_path / "ready"
-    probe = {"exec": {"command": ["cat", str(flag)]}, "periodSeconds": 1, "failureThreshold": 1}
+    probe = {"exec": {"command": ["cat", str(flag)]}, **OFTEN, "failureThreshold": 1}
     pod = node.run(make_pod(container(readinessProbe=probe)))
     node.wait_state(pod, "running")
     assert node.containers(pod)["c"]["ready"] is False
@@ -55,9 +56,9 @@ def test_readiness_by_http_and_tcp(node):
         ports=[{"name": "http", "containerPort": port}],
         readinessProbe={
             "httpGet": {"path": "/ok", "port": "http", "httpHeaders": [{"name": "X-Say", "value": "hi"}]},
-            "periodSeconds": 1,
+            **OFTEN,
         },
-        startupProbe={"tcpSocket": {"port": port}, "periodSeconds": 1, "failureThreshold": 30},
+        startupProbe={"tcpSocket": {"port": port}, **OFTEN, "failureThreshold": 30},
     )
     item["command"] = server(port)
     pod = node.run(make_pod(item))
@@ -71,7 +72,7 @@ def test_a_failed_liveness_probe_restarts_the_container(node):
     item = container(
         livenessProbe={
             "httpGet": {"path": "/bad", "port": port},
-            "periodSeconds": 1,
+            **OFTEN,
             "failureThreshold": 1,
             "initialDelaySeconds": 1,
         }
@@ -87,8 +88,8 @@ def test_a_failed_liveness_probe_restarts_the_container(node):
 
 def test_liveness_waits_for_startup_and_its_failure_restarts(node):
     item = container(
-        startupProbe={"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1},
-        livenessProbe={"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1},
+        startupProbe={"exec": {"command": ["false"]}, **OFTEN, "failureThreshold": 1},
+        livenessProbe={"exec": {"command": ["false"]}, **OFTEN, "failureThreshold": 1},
     )
     pod = node.run(make_pod(item, name="slow", restartPolicy="OnFailure", terminationGracePeriodSeconds=1))
     eventually(lambda: node.containers(pod).get("c", {}).get("restartCount") == 1)
@@ -158,7 +159,7 @@ def test_an_http_hook(node):
     port = free_port()
     web = container(name="web")
     web["command"] = server(port)
-    probe = {"tcpSocket": {"port": port}, "periodSeconds": 1, "failureThreshold": 30}
+    probe = {"tcpSocket": {"port": port}, **OFTEN, "failureThreshold": 30}
     web |= {"startupProbe": probe, "restartPolicy": "Always"}
     hook = {"preStop": {"httpGet": {"path": "/ok/stop", "port": port}}}
     pod = node.run(make_pod(container(lifecycle=hook), initContainers=[web], terminationGracePeriodSeconds=5))

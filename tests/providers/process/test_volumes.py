@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.pods import OFTEN
 from support.process_pods import container, make_pod, running_node
 from support.waiting import eventually
 
@@ -98,7 +99,7 @@ def test_a_mount_over_what_the_machine_has(mounting):
 
 
 def test_exec_and_probes_see_the_mounts(mounting):
-    probe = {"exec": {"command": ["cat", "/data/ready"]}, "periodSeconds": 1, "failureThreshold": 1}
+    probe = {"exec": {"command": ["cat", "/data/ready"]}, **OFTEN, "failureThreshold": 1}
     item = mounted("touch /data/ready; exec sleep 1000", mount("/data"), readinessProbe=probe)
     pod = mounting.run(make_pod(item, volumes=[SHARED]))
     eventually(lambda: mounting.containers(pod).get("c", {}).get("ready"))
