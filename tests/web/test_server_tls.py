@@ -161,7 +161,8 @@ def test_all_have_to_come_again_when_other_cas_are_trusted(authority, tmp_path):
     source = Changing(self_signed(["x"]), authority.pem)
     tls = ServerTls(source, source.client_ca, clock=EachLook())
     context = client_tls(authority.client("somebody"), tmp_path)
-    with serving(who, tls=tls) as server:
+    # Within the linger: a connection that is laid aside when its CA is no longer trusted is closed there and then.
+    with serving(who, tls=tls, limits=Limits(linger=30)) as server:
         with (
             http_client(server.port, context) as by_certificate,
             http_client(server.port, client_tls()) as other_way,
