@@ -299,7 +299,7 @@ def test_upgrades_by_a_pods_proxy(setting):
     assert transport.recv(10, 10) == b""
     transport.close()
     listener.close()
-    assert join_all([thread], Deadline(10)) == []
+    assert join_all([thread], Deadline(30)) == []
     assert heads[0].startswith(b"POST /up?q=1 HTTP/1.1\r\n")
     assert b"authorization" not in heads[0].lower()
 
@@ -350,7 +350,7 @@ def ask(answer):
     try:
         return pass_upgrade(request, Backend("127.0.0.1", listener.getsockname()[1]), "/")
     finally:
-        assert join_all([thread], Deadline(10)) == []
+        assert join_all([thread], Deadline(30)) == []
         listener.close()
 
 
@@ -372,7 +372,7 @@ def test_a_backend_that_does_not_speak_tls():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     with pytest.raises(OSError):
         Backend("127.0.0.1", listener.getsockname()[1], context).connect()
-    assert join_all([thread], Deadline(10)) == []
+    assert join_all([thread], Deadline(30)) == []
     listener.close()
 
 

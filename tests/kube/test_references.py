@@ -146,7 +146,7 @@ def test_threads_that_ask_at_once_share_the_answer(cluster, pods, make):
     ]
     eventually(lambda: cluster.reads("m"))
     cluster.gate.set()
-    assert join_all(threads, Deadline(10)) == []
+    assert join_all(threads, Deadline(30)) == []
     assert len(answers) == 8
     # The second read serves all who began to ask after the first one was under way.
     assert cluster.reads("m") <= 2

@@ -19,11 +19,12 @@ def test_join_all_names_the_late(caplog):
     release = threading.Event()
     late = spawn(release.wait, name="late")
     done = spawn(lambda: None, name="done")
+    done.join(30)
     with caplog.at_level(logging.WARNING):
         assert join_all([late, done, threading.current_thread()], Deadline(0.05)) == ["late"]
     assert "did not end in time: late" in caplog.text
     release.set()
-    assert join_all([late], Deadline(10)) == []
+    assert join_all([late], Deadline(30)) == []
 
 
 def test_a_deadline_is_computed_once():

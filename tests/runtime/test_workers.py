@@ -7,7 +7,7 @@ from support.waiting import eventually
 
 from virtual_kubelet.errors import Unavailable
 from virtual_kubelet.runtime.clock import SteppedClock
-from virtual_kubelet.runtime.threads import Deadline
+from virtual_kubelet.runtime.threads import Deadline, spawn
 from virtual_kubelet.runtime.workers import Workers
 from virtual_kubelet.runtime.workqueue import WorkQueue
 
@@ -91,9 +91,11 @@ def test_stop_finishes_what_is_in_hand_and_drops_the_rest(queue):
     workers.start()  # twice is once
     queue.add("in hand")
     queue.add("queued")
-    begun.wait(30)
+    assert begun.wait(30)
+    stopper = spawn(workers.stop, Deadline(30), name="stopper")
+    eventually(lambda: queue._closed)
     release.set()
-    workers.stop(Deadline(10))
+    stopper.join(30)
     assert finished == ["in hand"]
     workers.start()
     workers.stop(Deadline(10))

@@ -24,7 +24,7 @@ class Takers:
         self.taken.append(self.queue.get())
 
     def join(self):
-        assert join_all(self.threads, Deadline(10)) == []
+        assert join_all(self.threads, Deadline(30)) == []
         return self.taken
 
 
@@ -229,6 +229,6 @@ def test_nothing_is_lost_between_many_threads():
     assert join_all(producers, Deadline(60)) == []
     eventually(lambda: len(queue) == 0 and queue.in_hand() == 0, timeout=30)
     queue.shut_down()
-    assert join_all(workers, Deadline(10)) == []
+    assert join_all(workers, Deadline(30)) == []
     assert doubled == []
     assert seen == asked

@@ -218,7 +218,7 @@ class Kubelet:
             yield session
         finally:
             session.connection.close()
-            assert join_all([reader], Deadline(10)) == []
+            assert join_all([reader], Deadline(30)) == []
 
     @contextlib.contextmanager
     def forward(self, kind="spdy"):
@@ -239,7 +239,7 @@ class Kubelet:
             yield ForwardClient(connection)
         finally:
             connection.close()
-            assert join_all([reader], Deadline(10)) == []
+            assert join_all([reader], Deadline(30)) == []
 
 
 class SpdyClient:
@@ -357,7 +357,7 @@ def echo_server():
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        assert join_all([acceptor, *threads], Deadline(10)) == []
+        assert join_all([acceptor, *threads], Deadline(30)) == []
 
 
 ALL = Streams(stdin=True, stdout=True, stderr=True)

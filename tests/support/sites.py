@@ -33,4 +33,4 @@ def serving_site(handler=Echo):
     finally:
         server.shutdown()
         server.server_close()
-        assert join_all([thread], Deadline(10)) == []
+        assert join_all([thread], Deadline(30)) == []

@@ -34,7 +34,7 @@ def running(*connections):
     finally:
         for connection in connections:
             connection.close()
-        assert join_all(threads, Deadline(10)) == []
+        assert join_all(threads, Deadline(30)) == []
 
 
 def read_all(stream):

@@ -73,7 +73,6 @@ class Pods:
             informer.store,
             self.snapshot,
             records,
-            endings,
             launch,
             removal,
             writer,

@@ -115,7 +115,7 @@ class SteppedClock:
             with waiter.condition:
                 waiter.condition.notify_all()
 
-    def block_until(self, waiters: int, *, timed: bool = True, timeout: float = 10.0) -> None:
+    def block_until(self, waiters: int, *, timed: bool = True, timeout: float = 30.0) -> None:
         """Wait, in real time, until `waiters` threads wait for this clock (with timed=False: wait at all).
 
         Raises `TimeoutError` after `timeout` real seconds.
