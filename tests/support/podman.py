@@ -186,9 +186,11 @@ def running_podman():
     try:
         service.start()
         service.make_image()
-        check = service.run("run", "--rm", IMAGE, "true")
+        # Without --rm: on a busy machine the container can be gone before podman has asked how it ended.
+        check = service.run("run", "--name", "check", IMAGE, "true")
         if check.returncode != 0:
             pytest.skip(f"podman cannot run containers on this machine: {check.stderr.strip()[-300:]}")
+        service.run("rm", "--force", "check")
         yield service
     finally:
         service.close()
