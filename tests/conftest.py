@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 
 import pytest
@@ -24,3 +25,27 @@ def nothing_left_behind():
     before = Census.take()
     yield
     before.assert_nothing_new()
+
+
+class _Failures(logging.Handler):
+    """Keeps what was logged with a traceback: errors of ours, which the threads outlive."""
+
+    def __init__(self):
+        super().__init__(logging.ERROR)
+        self.found = []
+
+    def emit(self, record):
+        if record.exc_info:
+            self.found.append(f"{record.getMessage()}: {record.exc_info[1]!r}")
+
+
+@pytest.fixture(autouse=True)
+def no_failure_in_a_thread(request):
+    """Threads log what they do not expect, and go on: a test would not notice."""
+    failures = _Failures()
+    logger = logging.getLogger("virtual_kubelet")
+    logger.addHandler(failures)
+    yield
+    logger.removeHandler(failures)
+    if not request.node.get_closest_marker("fails_inside"):
+        assert failures.found == []

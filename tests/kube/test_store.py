@@ -160,6 +160,7 @@ def test_an_index_of_a_part_is_asked_again_only_when_that_changes():
     assert asked == ["1", "3"]
 
 
+@pytest.mark.fails_inside
 def test_an_index_that_cannot_bear_an_object_loses_that_one_only(caplog):
     store = Store({"odd": lambda found: found["spec"]["x"]})
     assert store.put(item("a", 1))

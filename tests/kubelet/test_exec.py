@@ -151,6 +151,7 @@ class Failing(CommandProvider):
         raise self.error
 
 
+@pytest.mark.fails_inside
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("error", "text"),

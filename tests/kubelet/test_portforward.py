@@ -118,6 +118,7 @@ def test_a_target_that_ends_first():
         eventually(lambda: not client.connection._streams)
 
 
+@pytest.mark.fails_inside
 def test_an_unexpected_failure_says_nothing_of_itself(caplog):
     class Broken(CommandProvider):
         def port_forward(self, namespace, pod, uid, port, stream):

@@ -96,6 +96,7 @@ def test_a_stop_ends_the_wait(bench):
     assert bench.provider.count("create_pod") == 1
 
 
+@pytest.mark.fails_inside
 def test_other_exceptions_become_ours_and_keep_secrets(bench, caplog):
     bench.provider.fail("get_pods", RuntimeError("GET https://user:hunter2@host/ failed"))
     with pytest.raises(ProviderError) as caught:

@@ -38,6 +38,7 @@ def test_a_timer_can_be_taken_back(loop):
     assert seen == ["right"]
 
 
+@pytest.mark.fails_inside
 def test_a_failing_callback_does_not_end_the_loop(loop, caplog):
     seen = []
     loop.call(lambda: 1 / 0)
@@ -96,6 +97,7 @@ def test_tasks_use_no_more_threads_than_allowed_and_give_them_back():
     tasks.stop(Deadline(5))
 
 
+@pytest.mark.fails_inside
 def test_a_failing_task_is_logged(caplog):
     tasks = Tasks(1, "test-task")
     done = threading.Event()

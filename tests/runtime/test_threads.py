@@ -9,6 +9,7 @@ from virtual_kubelet.runtime.clock import SteppedClock
 from virtual_kubelet.runtime.threads import Deadline, StopSignal, join_all, spawn
 
 
+@pytest.mark.fails_inside
 def test_an_error_that_leaves_a_thread_is_logged_with_its_name(caplog):
     spawn(lambda: 1 / 0, name="worker-7").join(30)
     assert "thread worker-7 ended by an error" in caplog.text
@@ -62,6 +63,7 @@ def test_a_stop_signal_can_time_out():
     assert results == [False]
 
 
+@pytest.mark.fails_inside
 def test_stop_callbacks_run_once_and_survive_each_other(caplog):
     signal = StopSignal()
     calls = []

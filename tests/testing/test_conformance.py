@@ -194,6 +194,7 @@ def run(pytester, *options, **modules):
     return pytester.inline_run("-p", "no:cacheprovider", *options).listoutcomes()
 
 
+@pytest.mark.fails_inside
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_what_is_broken_fails_where_it_is(pytester, monkeypatch, releases):

@@ -130,6 +130,7 @@ def test_cancel_after_the_end_changes_nothing(poller, ends):
     assert again.wait() == [Outcome.READY]
 
 
+@pytest.mark.fails_inside
 def test_a_failing_callback_is_logged_and_the_poller_lives(poller, ends, caplog):
     def fail(_):
         raise RuntimeError("oops")

@@ -201,6 +201,7 @@ def test_answers_that_have_no_body(status):
             assert (response.status, response.read()) == (status, b"")
 
 
+@pytest.mark.fails_inside
 @pytest.mark.parametrize(
     ("error", "status", "message"),
     [
@@ -225,6 +226,7 @@ def test_errors_become_answers(error, status, message):
                 assert response.headers["X-A"] == "b"
 
 
+@pytest.mark.fails_inside
 def test_an_unexpected_error_is_logged_without_the_query(caplog):
     with serving(lambda _: 1 / 0) as server:
         ask(server.port, "GET", "/path?command=secret")
@@ -233,6 +235,7 @@ def test_an_unexpected_error_is_logged_without_the_query(caplog):
     assert "secret" not in caplog.text
 
 
+@pytest.mark.fails_inside
 @pytest.mark.parametrize("body", [b"x", iter([b"x"])])
 def test_an_answer_that_is_no_http_is_a_500(body, caplog):
     with serving(lambda _: Response(200, body, headers=(("X", "a\r\nSet-Cookie: b"),))) as server:
@@ -411,6 +414,7 @@ def test_a_post_with_an_empty_body_may_be_upgraded():
         read_until(sock, b"HI")
 
 
+@pytest.mark.fails_inside
 def test_a_failing_upgrade_ends_its_connection_only(caplog):
     def fail(_):
         raise RuntimeError("oops")
@@ -623,6 +627,7 @@ def test_requests_are_counted_by_pattern():
     assert any(line.startswith("kubelet_http_inflight_requests{") and line.endswith(" 0.0") for line in lines)
 
 
+@pytest.mark.fails_inside
 def test_a_body_cannot_be_read_once_the_answer_has_begun(caplog):
     with serving(lambda request: Response(200, request.pieces())) as server, connected(server.port) as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")

@@ -96,8 +96,7 @@ class Shelf:
     def save_pending(self, pending: Pending | None) -> None:
         """Keep a request, or that there is none."""
         if pending is None:
-            if self._pending is not None:
-                self._pending.unlink(missing_ok=True)
+            _remove(self._pending)
             return
         value = {
             "name": pending.name,
@@ -165,3 +164,12 @@ def _write(path: Path | None, data: bytes) -> None:
         files.replace(path, data)
     except OSError as error:
         logger.warning("cannot keep %s, so it is lost with this process: %s", path, error.strerror)
+
+
+def _remove(path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("cannot remove %s: %s", path, error.strerror)
