@@ -1,4 +1,4 @@
-"""Guards for every test: no thread, no listening socket and no child process may outlive it."""
+"""Guards for every test: no thread, listening socket or child process may outlive it, no thread of ours fail in it."""
 
 from __future__ import annotations
 

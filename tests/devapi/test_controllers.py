@@ -28,13 +28,6 @@ def plane(clock):
 
 
 @pytest.fixture
-def api(plane):
-    api = Api(plane)
-    yield api
-    api.close()
-
-
-@pytest.fixture
 def passing(clock):
     """Return a function that lets seconds pass, a few at a time, until something is true."""
 

@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-from support.devapi import Api, control_plane, node, pod
+from support.devapi import node, pod
 
 PODS = "/api/v1/namespaces/default/pods"
-
-
-@pytest.fixture
-def plane():
-    with control_plane() as plane:
-        yield plane
-
-
-@pytest.fixture
-def api(plane):
-    api = Api(plane)
-    yield api
-    api.close()
 
 
 def test_a_pod_is_created_read_watched_changed_and_deleted(api):

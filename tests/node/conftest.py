@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.devapi import control_plane
+from support.devapi import Api, control_plane
 from support.podnode import PodNode
 from support.provider import PushingProvider, ScriptedProvider
 
@@ -12,6 +12,13 @@ from support.provider import PushingProvider, ScriptedProvider
 def plane():
     with control_plane() as plane:
         yield plane
+
+
+@pytest.fixture
+def api(plane):
+    api = Api(plane)
+    yield api
+    api.close()
 
 
 @pytest.fixture(params=[ScriptedProvider, PushingProvider], ids=["polled", "pushing"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from support.devapi import Api
 from support.nodehost import LEASE, NodeHost
 from support.provider import ScriptedProvider
 from support.waiting import eventually
@@ -23,13 +22,6 @@ def host(plane, tmp_path):
         host.wait_ready()
         eventually(host.lease)
         yield host
-
-
-@pytest.fixture
-def api(plane):
-    api = Api(plane)
-    yield api
-    api.close()
 
 
 @pytest.fixture

@@ -76,22 +76,37 @@ def test_it_is_told_once_and_again_when_its_time_is_shortened(endings, calls, po
     assert calls.graces == [600, 10, 0]
 
 
-def test_what_is_looked_at_is_not_forgotten(endings, calls, clock, pod):
+def test_what_is_not_done_with_is_never_forgotten(endings, calls, clock, pod, other):
+    endings.end(pod, 3600)
+    clock.advance(MEMORY * 10)
+    endings.end(other, 30)
+    endings.forget(other["metadata"]["uid"])
+    endings.end(pod, 3600)
+    assert calls.graces == [3600, 30]
+
+
+def test_what_is_done_with_is_forgotten_in_a_while(endings, calls, clock, pod, other):
     uid = pod["metadata"]["uid"]
     assert not endings.told(uid)
-    for _ in range(10):
-        endings.end(pod, 3600)
-        clock.advance(MEMORY * 0.9)
-    assert endings.told(uid)
-    assert calls.graces == [3600]
-
-
-def test_what_nobody_has_looked_at_for_long_is_forgotten(endings, calls, clock, pod, other):
+    endings.forget(uid)  # never told of
     endings.end(pod, 30)
+    endings.forget(uid)
     clock.advance(MEMORY - 1)
+    endings.forget(uid)  # once more does not prolong it
+    assert endings.told(uid)
     endings.end(other, 30)
-    clock.advance(2)
-    assert not endings.told(pod["metadata"]["uid"])
+    clock.advance(1)
+    endings.forget(other["metadata"]["uid"])
+    assert not endings.told(uid)
+    assert endings.told(other["metadata"]["uid"])
+
+
+def test_what_is_told_of_anew_outlives_what_was_done_with(endings, calls, clock, pod, other):
+    uid = pod["metadata"]["uid"]
     endings.end(pod, 30)
-    assert calls.graces == [30, 30, 30]
-    assert len(endings._endings) == 2
+    endings.forget(uid)
+    endings.end(pod, 0)
+    clock.advance(MEMORY)
+    endings.forget(other["metadata"]["uid"])
+    assert endings.told(uid)
+    assert calls.graces == [30, 0]

@@ -80,6 +80,8 @@ class NodeLease:
                 logger.warning("the node's lease cannot be renewed: %s", error)
             self._failing = True
             return
+        if self._lease is None:
+            return  # there is no node to have one
         if self._failing:
             logger.info("the node's lease is renewed again")
         self._failing = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from virtual_kubelet import codec
 from virtual_kubelet.errors import NotFound, ProviderError
 from virtual_kubelet.node.provider_calls import ProviderCalls
-from virtual_kubelet.node.snapshot import Snapshot
+from virtual_kubelet.node.snapshot import PUSHED_INTERVAL, Snapshot
 from virtual_kubelet.objects import Pod, pod_key
 from virtual_kubelet.pure.backoff import Backoff
 from virtual_kubelet.pure.pod_phase import all_terminated
@@ -29,7 +29,9 @@ logger = logging.getLogger(__name__)
 DEFAULT_GRACE = 30  # seconds, the API's own default
 MARGIN = 10.0  # seconds beyond the grace period for the backend to do what it was told
 REMINDER_INTERVAL = 60.0  # seconds between reminders to a provider that does not end a pod
-MEMORY = 360.0  # seconds without a look after which an ending is forgotten; longer than between two listings
+MEMORY = (
+    PUSHED_INTERVAL + 60.0
+)  # seconds for which what is done with is not told again: until it is listed, or not
 POLL = Backoff(initial=0.2, maximum=2.0)
 POLL_PUSHING = Backoff(initial=1.0, maximum=10.0)  # in case a pushed word got lost
 
@@ -47,16 +49,13 @@ class _Ending:
     grace: int
     order: int  # of our delete_pod: older words about the pod do not count
     began: float  # monotonic
-    looked: float  # monotonic, last
-    next_ask: float  # monotonic
     asked: int = 0
+    next_ask: float = 0.0  # monotonic
+    forget_at: float | None = None  # monotonic, once it is done with
 
 
 class PodEndings:
-    """Pods that the provider was told to end. Safe from any thread; one thread at a time for one pod.
-
-    That a pod was told of outlives its object in the API: a provider may list what has ended for a while.
-    """
+    """Pods that the provider was told to end. Safe from any thread; one thread at a time for one pod."""
 
     def __init__(
         self,
@@ -73,14 +72,30 @@ class PodEndings:
         self._pushing = pushing
         self._clock = clock
         self._lock = threading.Lock()
-        # By UID, the one that was looked at last at the end; under the lock.
-        self._endings: OrderedDict[str, _Ending] = OrderedDict()
+        # Under the lock: by UID; and what is done with, in the order in which it is forgotten.
+        self._endings: dict[str, _Ending] = {}
+        self._done: deque[tuple[str, _Ending]] = deque()
 
     def told(self, uid: str) -> bool:
-        """Whether the provider was told to end the pod, not too long ago."""
+        """Whether the provider was told to end the pod."""
         with self._lock:
-            self._forget_old(self._clock.monotonic())
             return uid in self._endings
+
+    def forget(self, uid: str) -> None:
+        """Let go of a pod that is done with, in a while.
+
+        A provider may go on listing what has ended, and is not told of it twice for that.
+        """
+        now = self._clock.monotonic()
+        with self._lock:
+            ending = self._endings.get(uid)
+            if ending is not None and ending.forget_at is None:
+                ending.forget_at = now + MEMORY
+                self._done.append((uid, ending))
+            while self._done and (self._done[0][1].forget_at or 0.0) <= now:
+                uid, ending = self._done.popleft()
+                if self._endings.get(uid) is ending:  # else it was told of anew
+                    del self._endings[uid]
 
     def end(self, pod: Pod, grace: int, *, announce: bool = True) -> Progress:
         """Tell the provider to end `pod`, unless it was told this grace period or a shorter one; look.
@@ -88,7 +103,9 @@ class PodEndings:
         With `announce`, events say how the provider took it; for a pod that the API server no longer has there
         is nothing to attach them to. Raises `ProviderError` when the provider does not take it: the pod is not being ended then.
         """
-        ending = self._recall(pod["metadata"]["uid"])
+        uid = pod["metadata"]["uid"]
+        with self._lock:
+            ending = self._endings.get(uid)
         if ending is None or grace < ending.grace:
             ending = self._tell(pod, grace, announce=announce)
         return self._look(pod, ending)
@@ -98,8 +115,9 @@ class PodEndings:
         progress = self.end(pod, grace, announce=announce)
         if not progress.overdue:
             return progress
-        ending = self._recall(pod["metadata"]["uid"])
-        if ending and ending.grace == 0 and self._clock.monotonic() - ending.began < REMINDER_INTERVAL:
+        with self._lock:
+            ending = self._endings[pod["metadata"]["uid"]]
+        if ending.grace == 0 and self._clock.monotonic() - ending.began < REMINDER_INTERVAL:
             return progress
         return self._look(pod, self._tell(pod, 0, announce=announce))
 
@@ -121,30 +139,11 @@ class PodEndings:
             else:
                 if announce:
                     self._event(pod, "Normal", "ProviderDeleteSuccess", "Delete pod in provider successfully")
-        now = self._clock.monotonic()
-        ending = _Ending(grace, order, began=now, looked=now, next_ask=now + self._poll().delay(1))
+        ending = _Ending(grace, order, self._clock.monotonic())
+        ending.next_ask = ending.began + self._poll().delay(1)
         with self._lock:
             self._endings[uid] = ending
-            self._endings.move_to_end(uid)
-            self._forget_old(now)
         return ending
-
-    def _recall(self, uid: str) -> _Ending | None:
-        now = self._clock.monotonic()
-        with self._lock:
-            self._forget_old(now)
-            ending = self._endings.get(uid)
-            if ending is not None:
-                ending.looked = now
-                self._endings.move_to_end(uid)
-            return ending
-
-    def _forget_old(self, now: float) -> None:
-        while self._endings:
-            uid, ending = next(iter(self._endings.items()))
-            if now - ending.looked <= MEMORY:
-                break
-            del self._endings[uid]
 
     def _look(self, pod: Pod, ending: _Ending) -> Progress:
         if self._is_gone(pod, ending):

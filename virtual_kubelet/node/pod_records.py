@@ -78,16 +78,18 @@ class PodRecords:
         record.grace = pod["metadata"].get("deletionGracePeriodSeconds")
         record.gone = True
 
-    def keep_only(self, key: str, uids: Collection[str]) -> None:
-        """Drop the records of all other pods of this name."""
+    def keep_only(self, key: str, uids: Collection[str]) -> list[str]:
+        """Drop the records of all other pods of this name; return their UIDs."""
         with self._lock:
             records = self._records.get(key)
             if records is None:
-                return
-            for uid in [uid for uid in records if uid not in uids]:
+                return []
+            dropped = [uid for uid in records if uid not in uids]
+            for uid in dropped:
                 del records[uid]
             if not records:
                 del self._records[key]
+            return dropped
 
     def __len__(self) -> int:
         with self._lock:

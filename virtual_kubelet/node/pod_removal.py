@@ -156,6 +156,7 @@ class PodRemoval:
         look.record.removed = True
         if gone:
             self._snapshot.forget(look.key, look.uid)
+            self._endings.forget(look.uid)
 
 
 def _grace(pod: Pod) -> int:

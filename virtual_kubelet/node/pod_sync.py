@@ -7,10 +7,11 @@ reports. It is safe to repeat at any moment; whoever thinks that something may h
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from virtual_kubelet.kube.store import Store
+from virtual_kubelet.node.pod_endings import PodEndings
 from virtual_kubelet.node.pod_launch import Incomplete, PodLaunch
 from virtual_kubelet.node.pod_look import Look
 from virtual_kubelet.node.pod_records import PodRecords
@@ -40,6 +41,7 @@ class PodSync:
         store: Store,
         snapshot: Snapshot,
         records: PodRecords,
+        endings: PodEndings,
         launch: PodLaunch,
         removal: PodRemoval,
         writer: StatusWriter,
@@ -50,6 +52,7 @@ class PodSync:
         self._store = store
         self._snapshot = snapshot
         self._records = records
+        self._endings = endings
         self._launch = launch
         self._removal = removal
         self._writer = writer
@@ -78,7 +81,7 @@ class PodSync:
         act = self._choose(look, strangers=bool(strangers))
         if act is Act.SWEEP:
             delay = self._removal.sweep(key, strangers)
-            self._records.keep_only(key, {uid, *self._snapshot.of(key)})
+            self._forget_all_but(key, {uid, *self._snapshot.of(key)})
             # Nothing is begun while another pod of this name still is in the provider.
             return delay if delay is not None else 0.0
         began = self._clock.monotonic()
@@ -185,5 +188,9 @@ class PodSync:
 
     def _sweep(self, key: str, strangers: Mapping[str, Sighting]) -> float | None:
         delay = self._removal.sweep(key, strangers) if strangers else None
-        self._records.keep_only(key, self._snapshot.of(key).keys())
+        self._forget_all_but(key, self._snapshot.of(key).keys())
         return delay
+
+    def _forget_all_but(self, key: str, uids: Collection[str]) -> None:
+        for uid in self._records.keep_only(key, uids):
+            self._endings.forget(uid)

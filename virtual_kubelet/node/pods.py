@@ -73,6 +73,7 @@ class Pods:
             informer.store,
             self.snapshot,
             records,
+            endings,
             launch,
             removal,
             writer,
