@@ -29,9 +29,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_GRACE = 30  # seconds, the API's own default
 MARGIN = 10.0  # seconds beyond the grace period for the backend to do what it was told
 REMINDER_INTERVAL = 60.0  # seconds between reminders to a provider that does not end a pod
-MEMORY = (
-    PUSHED_INTERVAL + 60.0
-)  # seconds for which what is done with is not told again: until it is listed, or not
+MEMORY = PUSHED_INTERVAL + 60.0  # seconds, past the next listing, for which what is done with is remembered
 POLL = Backoff(initial=0.2, maximum=2.0)
 POLL_PUSHING = Backoff(initial=1.0, maximum=10.0)  # in case a pushed word got lost
 
