@@ -247,8 +247,8 @@ class ProcessDriver:
         rest, _, attempt = container_id.rpartition("_")
         uid, _, name = rest.rpartition("_")
         # Between two names of a rotation only the older files are there.
-        found = next(self._config.logs.glob(f"*_{uid}/{name}/{attempt}.log*"), None)
-        return found and found.with_name(f"{attempt}.log")
+        found = logs.listed(self._config.logs, f"*_{uid}/{name}/{attempt}.log*")
+        return found[0].with_name(f"{attempt}.log") if found else None
 
     # -- looking into containers ----------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from virtual_kubelet.errors import NotFound, ProviderError
 from virtual_kubelet.provider import LogOptions
 from virtual_kubelet.pure import times
 
-__all__ = ["Entry", "LogReader", "parse", "segments"]
+__all__ = ["Entry", "LogReader", "listed", "parse", "segments"]
 
 BLOCK = 64 * 1024
 PIECE = 32 * 1024
@@ -48,13 +48,17 @@ def parse(line: bytes) -> Entry | None:
     return Entry(parts[0], parts[1], parts[2] == b"F", parts[3])
 
 
+def listed(directory: Path, pattern: str) -> list[Path]:
+    """Return what is below `directory` and matches, sorted; nothing of what is being removed."""
+    try:
+        return sorted(directory.glob(pattern))
+    except FileNotFoundError:  # before Python 3.13; a directory that was found is gone when it is looked into
+        return []
+
+
 def segments(path: Path) -> list[Path]:
     """Return the files of a log, oldest first."""
-    try:
-        rotated = sorted(path.parent.glob(f"{path.name}.*"))
-    except FileNotFoundError:  # the whole directory was removed meanwhile
-        rotated = []
-    return [*rotated, path]
+    return [*listed(path.parent, f"{path.name}.*"), path]
 
 
 class LogReader:

@@ -27,3 +27,8 @@ def test_what_never_comes_is_told():
 def test_another_error_is_not_waited_for():
     with pytest.raises(ZeroDivisionError):
         eventually(lambda: 1 / 0)
+
+
+def test_what_vanishes_while_it_is_looked_at_is_looked_at_again(tmp_path):
+    looks = iter([tmp_path / "gone", tmp_path])
+    assert eventually(lambda: next(looks).stat())

@@ -16,7 +16,8 @@ T = TypeVar("T")
 def eventually(predicate: Callable[[], T], timeout: float = 30.0, message: str | Callable[[], str] = "") -> T:
     """Return the first true value of `predicate()`; raise `AssertionError` after `timeout` seconds.
 
-    A predicate that looks into what is not there yet (`LookupError`, or `TypeError` of a None) is not true yet.
+    A predicate that looks into what is not there yet, or no more, is not true yet: `LookupError`, `TypeError` of
+    a None, `FileNotFoundError`.
     `message` says what failed; one that depends on how things stand then is a function.
     """
     deadline = time.monotonic() + timeout
@@ -27,7 +28,7 @@ def eventually(predicate: Callable[[], T], timeout: float = 30.0, message: str |
             value = predicate()
             if value:
                 return value
-        except (LookupError, TypeError) as error:
+        except (LookupError, TypeError, FileNotFoundError) as error:
             missing = error
         if time.monotonic() > deadline:
             text = message() if callable(message) else message

@@ -6,6 +6,7 @@ import os
 import sys
 
 import pytest
+from support.files import named
 from support.processes import processes_of
 
 from virtual_kubelet.providers.process.provider import create
@@ -29,7 +30,7 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
 def provider_profile(tmp_path):
     def remains(uid):
         found = [f"process {pid}" for pid in processes_of(uid)]
-        return found + [str(path) for path in tmp_path.rglob("*") if uid in path.name]
+        return found + [str(path) for path in named(tmp_path, uid)]
 
     return ConformanceProfile(
         create,

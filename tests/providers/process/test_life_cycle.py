@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.files import named
 from support.process_pods import container, make_pod, running_node
 from support.processes import processes_of
 from support.waiting import eventually
@@ -172,8 +173,7 @@ def test_a_deleted_pod_vanishes_when_it_is_deleted_again(node, state):
     assert node.status(pod) == {}
     with pytest.raises(NotFound):
         node.delete(pod)
-    left = [path for path in state.rglob("*") if pod["metadata"]["uid"] in path.name]
-    assert left == []
+    assert named(state, pod["metadata"]["uid"]) == []
 
 
 def test_always_restarts_at_once_then_waits(node):
@@ -266,7 +266,7 @@ def test_a_purge_takes_logs_along(tmp_path):
         pod = node.run(make_pod(container("echo up; exec sleep 1000")))
         eventually(lambda: "up" in node.logs(pod) if node.state(pod).get("running") else False)
         node.purge()
-        assert [path for path in tmp_path.rglob("*") if pod["metadata"]["uid"] in path.name] == []
+        assert named(tmp_path, pod["metadata"]["uid"]) == []
 
 
 def test_termination_message(node):

@@ -12,7 +12,7 @@ from support.waiting import eventually
 
 from virtual_kubelet.errors import InvalidInput, NotFound
 from virtual_kubelet.provider import LogOptions
-from virtual_kubelet.providers.process.logs import LogReader, parse
+from virtual_kubelet.providers.process.logs import LogReader, listed, parse, segments
 from virtual_kubelet.providers.process.supervisor.logfile import MAX_LINE, LogWriter
 from virtual_kubelet.pure import times
 from virtual_kubelet.runtime.threads import spawn
@@ -50,6 +50,20 @@ def test_the_form_is_that_of_container_runtimes(writer, path):
     ]
     assert all(len(e.time) == len("2026-01-02T03:04:05.678901234Z") for e in entries)
     assert times.parse(entries[0].time.decode()) == pytest.approx(time.time(), abs=5)
+
+
+def test_a_directory_that_is_removed_while_it_is_walked_holds_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "a" / "0.log"
+    path.parent.mkdir()
+    path.touch()
+    assert listed(tmp_path, "*/0.log*") == [path]
+
+    def removed_meanwhile(self, pattern):
+        raise FileNotFoundError(path.parent)  # as before Python 3.13
+
+    monkeypatch.setattr(type(path), "glob", removed_meanwhile)
+    assert listed(tmp_path, "*/0.log*") == []
+    assert segments(path) == [path]
 
 
 def test_an_unfinished_line_is_written_at_the_end(writer, path):

@@ -249,11 +249,15 @@ class ConformanceNode:
     def expect_nothing_remains(self, pod: Pod) -> None:
         """Wait until the backend has nothing of `pod`, where the profile can tell."""
         remains = self.profile.remains
-        if remains is not None:
-            uid = pod["metadata"]["uid"]
-            self.expect(
-                lambda: not list(remains(uid)), lambda: f"left of {_label(pod)}: {sorted(remains(uid))}"
-            )
+        if remains is None:
+            return
+        left: list[str] = []
+
+        def nothing() -> bool:
+            left[:] = sorted(remains(pod["metadata"]["uid"]))
+            return not left
+
+        self.expect(nothing, lambda: f"left of {_label(pod)}: {left}")
 
     def _runs(self, pod: Pod) -> bool:
         status = self.status(pod)
