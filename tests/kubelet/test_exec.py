@@ -307,7 +307,7 @@ def test_arguments_arrive_as_bytes(node):
 
 
 def test_an_idle_session_is_closed():
-    with kubelet(idle_timeout=1.0) as node, node.remote("spdy", ALL, command=["sleep", "1003"]) as session:
+    with kubelet(idle_timeout=3.0) as node, node.remote("spdy", ALL, command=["sleep", "1003"]) as session:
         eventually(lambda: session.connection.closed)
         process = node.provider.processes[-1]
         eventually(lambda: process.poll() is not None)

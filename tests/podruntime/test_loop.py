@@ -89,11 +89,11 @@ def test_tasks_use_no_more_threads_than_allowed_and_give_them_back():
     eventually(lambda: len(names) == 3)
     gate.set()
     for _ in range(10):
-        assert done.acquire(timeout=5)
+        assert done.acquire(timeout=30)
     assert len(names) == 3
     eventually(lambda: not any(thread.name.startswith("test-task") for thread in threading.enumerate()))
     tasks.submit(done.release)
-    assert done.acquire(timeout=5), "new work brings a new thread"
+    assert done.acquire(timeout=30), "new work brings a new thread"
     tasks.stop(Deadline(5))
 
 

@@ -560,7 +560,7 @@ def test_a_body_that_cannot_be_closed_keeps_nobody_else_open(caplog):
             read_until(sock, b"\r\n\r\n")
         begin = time.monotonic()
         server.stop(Deadline(0.3))
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 25
         assert good.closed.is_set()
         for sock in (one, two):
             assert not read_all(sock).endswith(b"0\r\n\r\n")

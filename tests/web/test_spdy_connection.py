@@ -6,6 +6,7 @@ import pytest
 from support.streams import read_all, running, transports
 from support.waiting import eventually
 
+from virtual_kubelet.runtime.clock import SteppedClock
 from virtual_kubelet.runtime.threads import spawn
 from virtual_kubelet.web import duplex
 from virtual_kubelet.web.spdy_connection import SpdyConnection
@@ -176,33 +177,36 @@ def test_closed_streams_are_forgotten():
 
 
 def test_idle_connections_are_closed():
-    with Both(idle_timeout=0.1) as (server, client):
+    clock = SteppedClock()
+    with Both(idle_timeout=0.1, clock=clock) as (server, client):
         client.open_stream(HEADERS)
+        eventually(lambda: clock.advance(0.1) or client.closed)
         assert server.streams[0].read() == b""
-        eventually(lambda: client.closed)
 
 
 def test_any_frame_resets_the_idle_time():
-    with Both(idle_timeout=1.0) as (server, client):
+    clock = SteppedClock()
+    with Both(idle_timeout=0.1, clock=clock) as (server, client):
         stream = client.open_stream(HEADERS)
-        pause = threading.Event()
-        for _ in range(13):
-            pause.wait(0.1)
+        for _ in range(3):
+            clock.advance(0.09)
             client.duplex.send(client.session.ping)
+            eventually(lambda: server.connection.duplex._touched == clock.monotonic())
         assert not server.connection.closed
         stream.write(b"still here")
         assert server.streams[0].read() == b"still here"
 
 
 def test_output_alone_keeps_the_connection():
-    with Both(idle_timeout=1.0) as (server, client):
+    clock = SteppedClock()
+    with Both(idle_timeout=0.1, clock=clock) as (server, client):
         stream = client.open_stream(HEADERS)
-        pause = threading.Event()
-        for _ in range(13):
-            pause.wait(0.1)
+        for _ in range(3):
+            clock.advance(0.09)
             server.streams[0].write(b".")
+            eventually(lambda: server.connection.duplex._touched == clock.monotonic())
         server.streams[0].close_write()
-        assert read_all(stream) == b"." * 13
+        assert read_all(stream) == b"..."
 
 
 def test_go_away_with_no_stream_left_ends_the_connection():
@@ -263,10 +267,13 @@ def test_the_client_that_goes_while_nobody_takes_its_data_is_noticed():
 
 
 def test_data_that_nobody_takes_is_idle():
-    with Both(idle_timeout=0.2) as (server, client):
+    clock = SteppedClock()
+    with Both(idle_timeout=0.1, clock=clock) as (server, client):
         stream = client.open_stream(HEADERS)
         server.connection._budget._limit = 1
         stream.write(b"x" * 2000)
+        clock.block_until(1)
+        clock.advance(0.1)
         eventually(lambda: server.connection.closed)
 
 
