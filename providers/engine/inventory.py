@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from virtual_kubelet.errors import NotFound
@@ -39,6 +38,7 @@ class Seen:
     info: ContainerInfo
     tty: bool
     stop_signal: str
+    look: int  # looks are numbered in the order in which they were begun
 
 
 class Inventory:
@@ -51,6 +51,7 @@ class Inventory:
         self._node = ""
         self._cluster = ""
         self._lock = threading.Lock()
+        self._looks = 0  # under the lock
         self._seen: dict[str, Seen] = {}  # under the lock
         self._failed: dict[
             str, ContainerInfo
@@ -64,6 +65,8 @@ class Inventory:
         """Return everything of this node; raise `ProviderError`, never return a part."""
         containers: list[ContainerInfo] = []
         infras: list[Infra] = []
+        with self._lock:
+            before = self._seen.keys() | self._failed.keys()
         for item in self.raw():
             own = item.get("Labels") or {}
             state = states.listed_state(item)
@@ -73,7 +76,8 @@ class Inventory:
                 info = self._look(str(item["Id"]), state)
                 if info is not None:
                     containers.append(info)
-        self._forget_others({info.id for info in containers})
+        for gone in before - {info.id for info in containers}:  # what was made since then is in no list yet
+            self.forget(gone)
         return Listing(containers, infras)
 
     def raw(self, **wanted: str) -> list[dict[str, Any]]:
@@ -100,7 +104,10 @@ class Inventory:
             return None  # removed between the list and the look
 
     def inspect(self, container_id: str) -> Seen:
-        """Look closely; raise `NotFound`."""
+        """Look closely; raise `NotFound`. Of two looks at once the one that began later is believed."""
+        with self._lock:
+            self._looks += 1
+            look = self._looks
         found = self._client.json("GET", f"/containers/{quoted(container_id)}/json")
         answer = {"Id": container_id, **(found or {})}
         config = answer.get("Config") or {}
@@ -108,11 +115,15 @@ class Inventory:
             states.from_inspect(answer, own_address=self._own_addresses),
             bool(config.get("Tty")),
             str(config.get("StopSignal") or ""),
+            look,
         )
         with self._lock:
             failed = self._failed.get(container_id)
             if failed is not None and seen.info.state == CREATED:
-                seen = Seen(failed, seen.tty, seen.stop_signal)
+                seen = replace(seen, info=failed)
+            known = self._seen.get(container_id)
+            if known is not None and known.look > look:
+                return known
             self._seen[container_id] = seen
         return seen
 
@@ -142,8 +153,3 @@ class Inventory:
         with self._lock:
             self._seen.pop(container_id, None)
             self._failed.pop(container_id, None)
-
-    def _forget_others(self, ids: Collection[str]) -> None:
-        with self._lock:
-            self._seen = {key: seen for key, seen in self._seen.items() if key in ids}
-            self._failed = {key: info for key, info in self._failed.items() if key in ids}
