@@ -9,6 +9,7 @@ import pytest
 from support.certificates import Authority
 from support.scripted_server import ScriptedServer, in_turn
 from support.waiting import eventually
+from urllib3.connection import HTTPConnection
 
 from virtual_kubelet import errors
 from virtual_kubelet.kube.client import JSON_PATCH, MERGE_PATCH, Client
@@ -414,8 +415,21 @@ def test_close_ends_requests_under_way(serve):
 
     thread = spawn(ask, name="asker")
     eventually(lambda: client._transport._live)
-    eventually(lambda: len(failures) == 1 or client.close())
+    client.close()
     thread.join(30)
+    assert len(failures) == 1
+
+
+def test_a_connection_that_is_made_while_its_client_closes_is_of_no_use(serve, monkeypatch):
+    _, client = serve(lambda call: call.hold())
+    connect = HTTPConnection.connect
+
+    def closed_meanwhile(self):
+        connect(self)
+        client.close()
+
+    monkeypatch.setattr(HTTPConnection, "connect", closed_meanwhile)
+    assert "timeout" not in unreachable(client, timeout=20)
 
 
 def test_cancel_ends_one_request_and_no_other(serve):

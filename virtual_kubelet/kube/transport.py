@@ -12,7 +12,7 @@ import socket
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import urllib3
@@ -74,12 +74,12 @@ class _Wakeable(HTTPConnection):
     """A connection that a `StopSignal` can interrupt, and that its transport can find."""
 
     response_class = PlainResponse
-    live: weakref.WeakSet[HTTPConnection]
+    opened: Callable[[HTTPConnection], None]
     _held: list[bytes] | None = None
 
     def connect(self) -> None:
         super().connect()
-        self.live.add(self)
+        self.opened(self)
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         # Head and body in one piece: apart they are two system calls, two TLS records, two packets, and they
@@ -117,7 +117,7 @@ class Transport:
         self._pool_size = pool_size
         self._clock = clock
         self._lock = threading.Lock()
-        self._live: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
+        self._live: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()  # under the lock
         self._fingerprint: tuple[object, ...] = ()
         self._look_at = 0.0
         self._closed = False
@@ -211,8 +211,15 @@ class Transport:
         pool = manager.connection_from_url(access.server)
         base = _WakeableTls if access.server.startswith("https:") else _Wakeable
         # A class of this transport's own, so that its connections are found in its own list.
-        pool.ConnectionCls = type(base.__name__, (base,), {"live": self._live})
+        pool.ConnectionCls = type(base.__name__, (base,), {"opened": self._opened})
         return manager, pool
+
+    def _opened(self, connection: HTTPConnection) -> None:
+        with self._lock:
+            self._live.add(connection)
+            closed = self._closed
+        if closed:
+            _Abort(connection.sock)()
 
 
 @contextlib.contextmanager
