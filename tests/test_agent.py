@@ -9,6 +9,7 @@ import threading
 import pytest
 from cryptography import x509
 from support.devapi import Api, control_plane, pod
+from support.ports import held_port
 from support.provider import PushingProvider, ScriptedProvider
 from support.waiting import eventually
 
@@ -41,7 +42,7 @@ class Whole(PushingProvider):
 
 @pytest.fixture
 def plane():
-    with control_plane() as plane:
+    with held_port() as port, control_plane(port=port) as plane:  # nobody takes it while the plane is stopped
         yield plane
 
 
@@ -243,6 +244,7 @@ def test_waiting_for_ready_says_why_not(settings):
     provider = Whole()
     provider.fail("ping", *[Unavailable("no route")] * 100)
     with VirtualKubelet(settings(), provider) as agent:
+        eventually(lambda: agent._node.controller.problem)  # the first ping comes on a thread of its own
         with pytest.raises(ApiUnavailable, match="no route"):
             agent.wait_ready(0.3)
         assert not agent.ready()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.ports import held_port
 from support.waiting import eventually
 
 from virtual_kubelet.devapi.server import ControlPlane
@@ -38,12 +39,13 @@ def run(*words, **variables):
 
 @pytest.fixture
 def control_plane(tmp_path):
-    server = ControlPlane()
-    server.start()
-    server.kubeconfig_path = str(tmp_path / "kubeconfig")
-    server.write_kubeconfig(server.kubeconfig_path)
-    yield server
-    server.stop(Deadline(10))
+    with held_port() as port:  # nobody takes it while the server is stopped
+        server = ControlPlane(port=port)
+        server.start()
+        server.kubeconfig_path = str(tmp_path / "kubeconfig")
+        server.write_kubeconfig(server.kubeconfig_path)
+        yield server
+        server.stop(Deadline(10))
 
 
 @pytest.fixture
@@ -240,7 +242,7 @@ def processes_naming(directory):
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and directory in (entry / "cmdline").read_text():
+            if entry.name.isdigit() and os.fsencode(directory) in (entry / "cmdline").read_bytes():
                 found.append(entry.name)
         except OSError:
             continue

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 from support.devapi import Api, control_plane
+from support.ports import held_port
 
 
 @pytest.fixture
 def plane():
-    with control_plane() as plane:
+    with held_port() as port, control_plane(port=port) as plane:
         yield plane
 
 

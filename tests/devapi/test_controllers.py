@@ -8,10 +8,12 @@ import pytest
 from support.devapi import Api, control_plane, pod, register, running
 from support.waiting import eventually
 
+from virtual_kubelet.devapi.controllers.garbage import OwnerCollector
 from virtual_kubelet.pure import times
 from virtual_kubelet.runtime.clock import SteppedClock
 
 PODS = "/api/v1/namespaces/default/pods"
+MAPS = "/api/v1/namespaces/default/configmaps"
 NODE = "/api/v1/nodes/n1"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
@@ -28,17 +30,27 @@ def plane(clock):
 
 
 @pytest.fixture
-def passing(clock):
+def pause(clock):
+    """Return a function that lets seconds pass at once."""
+
+    def pause(seconds):
+        # Both followers wait, so none misses the step; then they have done what is due at it.
+        clock.block_until(2)
+        clock.advance(seconds)
+        clock.block_until(2)
+
+    return pause
+
+
+@pytest.fixture
+def passing(pause):
     """Return a function that lets seconds pass, a few at a time, until something is true."""
 
     def until(predicate, *, at_most, step=5):
         for _ in range(0, at_most, step):
             if predicate():
                 return
-            # Both followers wait, so none misses the step; then they have done what is due at it.
-            clock.block_until(2)
-            clock.advance(step)
-            clock.block_until(2)
+            pause(step)
         eventually(predicate, message=f"not within {at_most} s of the stepped clock")
 
     return until
@@ -102,21 +114,21 @@ def test_a_silent_node_becomes_unknown_and_comes_back(api, passing):
     eventually(lambda: not taints(api))
 
 
-def test_a_lease_is_a_sign_of_life(api, clock, passing):
+def test_a_lease_is_a_sign_of_life(api, clock, pause, passing):
     register(api, "n1")
     lease = {"metadata": {"name": "n1"}, "spec": {"renewTime": times.micro_time(clock.now())}}
     api.create(LEASES, lease)
     for _ in range(6):
-        clock.advance(20)
+        pause(20)
         api.merge(f"{LEASES}/n1", {"spec": {"renewTime": times.micro_time(clock.now())}})
     assert ready(api)["status"] == "True"
     passing(lambda: ready(api)["status"] == "Unknown", at_most=60)
 
 
-def test_a_clock_that_is_wrong_is_no_sign_of_death(api, clock):
+def test_a_clock_that_is_wrong_is_no_sign_of_death(api, pause):
     register(api, "n1")
     for second in range(6):
-        clock.advance(20)
+        pause(20)
         api.merge(f"{LEASES}/n1", {"spec": {"renewTime": f"2001-01-01T00:00:0{second}.000000Z"}})
         api.update(
             f"{LEASES}/n1", {"metadata": {}, "spec": {"renewTime": f"2001-01-01T00:00:0{second}.000000Z"}}
@@ -160,14 +172,14 @@ def test_pods_of_a_deleted_node_are_collected(api, passing):
     passing(lambda: api.get(f"{PODS}/web").status == 404, at_most=60)
 
 
-def test_a_node_that_comes_back_keeps_its_pods(api, clock):
+def test_a_node_that_comes_back_keeps_its_pods(api, pause):
     register(api, "n1")
     api.create(PODS, pod(spec={"nodeName": "n1"}))
     for _ in range(3):
         api.delete(NODE)
-        clock.advance(20)
+        pause(20)
         register(api, "n1")
-        clock.advance(20)
+        pause(20)
     assert api.get(f"{PODS}/web").status == 200
 
 
@@ -175,9 +187,11 @@ def test_events_are_forgotten_after_an_hour(api, clock, passing):
     path = "/api/v1/namespaces/default/events"
     about = {"kind": "Pod", "namespace": "default", "name": "web"}
     api.create(path, {"metadata": {"name": "old"}, "involvedObject": about})
+    api.close()  # the server would end an idle connection just as it is used
     clock.advance(1800)
     said = {"lastTimestamp": times.rfc3339(clock.now())}
     api.create(path, {"metadata": {"name": "new"}, "involvedObject": about, **said})
+    api.close()
     clock.advance(1790)
     passing(lambda: api.get(f"{path}/old").status == 404, at_most=120)
     assert api.get(f"{path}/new").status == 200
@@ -282,3 +296,28 @@ def test_a_bound_pod_that_runs_is_left_alone(api):
     api.create(PODS, pod("other"))
     eventually(lambda: node_of(api, "other"))
     assert api.get(f"{PODS}/web").json == before
+
+
+def test_what_finds_an_owner_again_in_the_last_moment_stays(api, pause, monkeypatch):
+    def owned_by(uid):
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid}
+        return {"metadata": {"name": "dependent", "ownerReferences": [reference]}}
+
+    looks, real = [], OwnerCollector._has_owner
+
+    def adopted_meanwhile(self, record):
+        found = real(self, record)
+        if record.name == "dependent":
+            looks.append(found)
+            if len(looks) == 1:
+                owner = api.create(MAPS, {"metadata": {"name": "owner"}}).json
+                assert api.update(f"{MAPS}/dependent", owned_by(owner["metadata"]["uid"])).status == 200
+        return found
+
+    monkeypatch.setattr(OwnerCollector, "_has_owner", adopted_meanwhile)
+    api.create(MAPS, owned_by("gone"))
+    for _ in range(3):
+        pause(1)
+    assert looks[0] is False
+    assert looks[-1] is True
+    assert api.get(f"{MAPS}/dependent").status == 200

@@ -20,6 +20,9 @@ spec:
   - {name: main, image: busybox, command: [sleep, "100"]}
 """
 
+HELLO = "/api/v1/namespaces/default/pods/hello"
+SCHEDULED = "/api/v1/namespaces/default/events?fieldSelector=reason%3DScheduled"  # once the pod is bound
+
 
 @pytest.fixture
 def k(plane, tmp_path):
@@ -28,13 +31,12 @@ def k(plane, tmp_path):
 
 @pytest.fixture
 def running_pod(k, api):
-    """The pod hello, bound to the node n1 and running."""
+    """The pod hello, bound to the node n1, with an event that says so, and running."""
     register(api)
     k("apply", "-f", "-", stdin=MANIFEST)
-    path = "/api/v1/namespaces/default/pods/hello"
-    eventually(lambda: api.get(path).json["spec"].get("nodeName"))
-    assert api.strategic(f"{path}/status", {"status": running()}).status == 200
-    return path
+    eventually(lambda: api.get(SCHEDULED).json["items"])
+    assert api.strategic(f"{HELLO}/status", {"status": running()}).status == 200
+    return HELLO
 
 
 def test_what_the_server_is(k):
@@ -109,8 +111,10 @@ def test_a_misspelt_field_is_found(k):
     assert 'strict decoding error: unknown field "spec.containers[0].comand"' in complaint
 
 
-def test_create_replace_edit_and_patch(k):
+def test_create_replace_edit_and_patch(k, api):
     assert k("create", "-f", "-", stdin=MANIFEST) == "pod/hello created\n"
+    # The binder has said that there is no node: it would make what is read now an old state.
+    eventually(lambda: api.get(HELLO).json["status"].get("conditions"))
     assert "AlreadyExists" in k.fails("create", "-f", "-", stdin=MANIFEST)
     whole = k("get", "pod", "hello", "-o", "json")
     k("replace", "-f", "-", stdin=whole.replace('"app": "hello"', '"app": "replaced"'))

@@ -33,9 +33,9 @@ def test_get_apply_and_delete(k, api):
     assert k("apply", "--validate=false", "-f", "-", stdin=MANIFEST) == "pod/hello unchanged\n"
     changed = MANIFEST.replace("app: hello", "app: other")
     assert k("apply", "--validate=false", "-f", "-", stdin=changed) == "pod/hello configured\n"
-    path = "/api/v1/namespaces/default/pods/hello"
-    eventually(lambda: api.get(path).json["spec"].get("nodeName"))
-    api.strategic(f"{path}/status", {"status": running()})
+    events = "/api/v1/namespaces/default/events?fieldSelector=reason%3DScheduled"  # once the pod is bound
+    eventually(lambda: api.get(events).json["items"])
+    api.strategic("/api/v1/namespaces/default/pods/hello/status", {"status": running()})
     assert k("get", "pods", "-o", "wide", "--no-headers").split()[:4] == ["hello", "1/1", "Running", "0"]
     assert "Successfully assigned" in k("describe", "pod", "hello")
     k("delete", "pod", "hello", "--force", "--grace-period=0")

@@ -21,7 +21,8 @@ def official(plane, tmp_path):
 def test_models_take_everything_in(official, api):
     register(api)
     api.create(PODS, pod())
-    eventually(lambda: api.get(f"{PODS}/web").json["spec"].get("nodeName"))
+    events = "/api/v1/namespaces/default/events?fieldSelector=reason%3DScheduled"  # once the pod is bound
+    eventually(lambda: api.get(events).json["items"])
     api.strategic(f"{PODS}/web/status", {"status": running()})
     core = client.CoreV1Api(official)
     web = core.list_pod_for_all_namespaces(field_selector="spec.nodeName=n1").items[0]

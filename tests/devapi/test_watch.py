@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from support.devapi import pod, register
+from support.devapi import Api, control_plane, pod, register
 from support.waiting import eventually
 from urllib3.exceptions import ProtocolError
 
+from virtual_kubelet.runtime.clock import SteppedClock
 from virtual_kubelet.runtime.threads import Deadline
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -111,14 +112,20 @@ def test_a_running_watch_can_be_dropped(api, version, plane):
         assert events.rest() == []
 
 
-def test_it_ends_at_its_time_with_a_bookmark(api, version):
-    start = version()
-    with api.watch(MAPS, resourceVersion=start, timeoutSeconds=1, allowWatchBookmarks="true") as events:
-        kind, obj = events.next()
-        assert kind == "BOOKMARK"
-        assert obj["kind"] == "ConfigMap"
-        assert int(obj["metadata"]["resourceVersion"]) >= int(start)
-        assert events.rest() == []
+def test_it_ends_at_its_time_with_a_bookmark():
+    clock = SteppedClock()
+    with control_plane(clock=clock, schedule=False) as plane:
+        api = Api(plane)
+        start = api.get(MAPS).json["metadata"]["resourceVersion"]
+        with api.watch(MAPS, resourceVersion=start, timeoutSeconds=1, allowWatchBookmarks="true") as events:
+            clock.block_until(2)  # the controllers, and the watch
+            clock.advance(1)
+            kind, obj = events.next()
+            assert kind == "BOOKMARK"
+            assert obj["kind"] == "ConfigMap"
+            assert int(obj["metadata"]["resourceVersion"]) >= int(start)
+            assert events.rest() == []
+        api.close()
 
 
 def test_initial_events_end_with_a_bookmark(api):

@@ -40,5 +40,7 @@ serving.make_server = announcing
 try:
     serving.serve(Settings(**settings.VIRTUAL_KUBELET), JobProvider(), lambda agent: site, 0)
 except KeyboardInterrupt:
+    for thread in set(threading.enumerate()) - {threading.current_thread()}:
+        thread.join(30)  # the server's have answered, and may take a moment to end
     same = surroundings() == before and threading.active_count() == 1
     say("as it was" if same else f"changed: {surroundings()} {threading.enumerate()}")

@@ -310,6 +310,7 @@ class Plugin:
     def load(self):
         """Load with a stepped clock, so that what the plug-in says of time can be reached."""
         access = config.load(self.kubeconfig, environ={})
+        self.counter.write_text("1")  # by the real time it may have run again while it was loaded
         clock = access.credentials._clock = SteppedClock()
         access.credentials._renew_at = access.credentials._valid_until = 0.0
         access.authorization()

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from support.fake_api import FakeApi
+from support.ports import held_port
 from support.waiting import eventually
 
 from virtual_kubelet.errors import ApiForbidden
@@ -47,7 +48,7 @@ def metrics():
 
 @pytest.fixture
 def api():
-    with FakeApi() as api:
+    with held_port() as port, FakeApi(port=port) as api:
         yield api
 
 
@@ -497,7 +498,7 @@ def test_stop_cuts_off_a_request_that_is_not_answered(api, make, where):
     informer = make()
     informer.start()
     entered.wait(30)
-    informer.stop(Deadline(5))
+    informer.stop(Deadline(30))
     assert not informer._thread.is_alive()
     assert not informer.wait_synced(None) or where == "watch_faults"
 
@@ -507,8 +508,8 @@ def test_stop_ends_a_quiet_watch_and_a_pause(api, make, clock):
         informer = make(url=url)
         informer.start()
         eventually(lambda: api.watching) if url == api.url else clock.block_until(1)
-        informer.stop(Deadline(5))
-        informer.stop(Deadline(5))
+        informer.stop(Deadline(30))
+        informer.stop(Deadline(30))
         assert not informer._thread.is_alive()
 
 

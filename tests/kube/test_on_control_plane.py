@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.devapi import control_plane
+from support.ports import held_port
 from support.waiting import eventually
 
 from virtual_kubelet.errors import ApiConflict, ApiInvalid, ApiNotFound
@@ -20,7 +21,7 @@ from virtual_kubelet.runtime.threads import Deadline
 
 @pytest.fixture
 def plane():
-    with control_plane(schedule=False) as plane:
+    with held_port() as port, control_plane(port=port, schedule=False) as plane:
         yield plane
 
 

@@ -249,11 +249,12 @@ def test_an_event_whose_answer_was_lost_is_not_doubled(make, clock, metrics):
     eventually(lambda: counted(metrics, "sent") == 2)
 
 
-def test_stop_writes_what_is_queued(make, metrics):
+def test_stop_writes_what_is_queued(make, metrics, monkeypatch):
+    monkeypatch.setattr("virtual_kubelet.kube.recorder.FLUSH", 30.0)
     recorder, server = make()
     for n in range(10):
         recorder.event(POD, "Normal", f"R{n}", "m")
-    recorder.stop(Deadline(10))
+    recorder.stop(Deadline(30))
     assert len(server.calls) == 10
     recorder.event(POD, "Normal", "Late", "m")
     assert counted(metrics, "dropped") == 1

@@ -193,7 +193,10 @@ def test_a_half_line_at_the_end_is_no_event(watch):
 
 
 def test_silence_for_too_long(watch):
-    stream = watch(lambda call: (call.stream(), call.hold()), read_timeout=2.0)
+    stream = watch(lambda call: (call.stream(), call.hold()), read_timeout=30.0)
+    sock = stream._bytes._response.connection.sock
+    assert sock.gettimeout() == 30.0
+    sock.settimeout(0.1)  # only now: the answer's head may take its time
     assert "silent for too long" in broken(stream, NO_ANSWER)
 
 

@@ -19,6 +19,7 @@ from support.waiting import eventually
 
 from virtual_kubelet.errors import NotFound
 from virtual_kubelet.runtime.threads import Deadline, spawn
+from virtual_kubelet.web import server
 from virtual_kubelet.wire.remotecommand import Outcome, Streams
 
 KINDS = ["spdy", "websocket"]
@@ -309,15 +310,18 @@ def test_arguments_arrive_as_bytes(node):
 def test_an_idle_session_is_closed():
     with kubelet(idle_timeout=3.0) as node, node.remote("spdy", ALL, command=["sleep", "1003"]) as session:
         eventually(lambda: session.connection.closed)
-        process = node.provider.processes[-1]
+        process = eventually(lambda: node.provider.processes[-1])
         eventually(lambda: process.poll() is not None)
 
 
 @pytest.mark.parametrize("kind", ["spdy", "websocket"])
-def test_a_stopping_server_ends_sessions_and_says_so(kind):
+def test_a_stopping_server_ends_sessions_and_says_so(kind, monkeypatch):
+    # A thread that still sends, or stands still before it lets the next one send, is waited for.
+    monkeypatch.setattr(server, "FAREWELL", 10.0)
+    monkeypatch.setattr(server, "FAREWELLS", 10.0)
     with kubelet() as node, node.remote(kind, ALL, command=["sleep", "1004"]) as session:
         process = eventually(lambda: node.provider.processes and node.provider.processes[-1])
-        node.server.stop(Deadline(20))
+        node.server.stop(Deadline(40))
         eventually(lambda: process.poll() is not None)
         eventually(lambda: session.connection.closed)
         outcome = session.result()[2]

@@ -4,6 +4,7 @@ import socket
 import threading
 
 import pytest
+from support.ports import held_port
 from support.remote import (
     SPDY_HEADERS,
     WEBSOCKET_HEADERS,
@@ -22,12 +23,6 @@ from virtual_kubelet.wire.channels import CHANNEL_PROTOCOLS
 from virtual_kubelet.wire.websocket import Role
 
 KINDS = ["spdy", "tunnel"]
-
-
-def closed_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -66,10 +61,9 @@ def test_many_connections_at_once(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_refused_port_is_told_and_the_session_lives(kind):
-    with kubelet() as node, echo_server() as port, node.forward(kind) as client:
+    with kubelet() as node, echo_server() as port, held_port() as refused, node.forward(kind) as client:
         kept, _ = client.open(port)
         for _ in range(3):
-            refused = closed_port()
             data, error = client.open(refused)
             text = read_all(error).decode()
             assert text == (
@@ -102,7 +96,8 @@ def test_the_clients_end_ends_every_connection():
                 data.write(b"x")
                 assert data.read() == b"x"
         eventually(lambda: node.server.streams == 0)
-        assert not [t.name for t in threading.enumerate() if t.name.startswith("port-forward")]
+        # One that has done its work may still be ending.
+        eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("port-forward")])
 
 
 def test_a_target_that_ends_first():
@@ -247,8 +242,7 @@ def read_exactly(channel, size):
 
 @pytest.mark.parametrize("protocol", ["v4.channel.k8s.io", "v4.base64.channel.k8s.io", ""])
 def test_two_ports_over_channels(protocol):
-    refused = closed_port()
-    with kubelet() as node, echo_server() as port:
+    with kubelet() as node, echo_server() as port, held_port() as refused:
         connection = channels(node, f"port={port}&port={refused}", protocol)
         reader = spawn(connection.run, name="client reader")
         for index, number in enumerate((port, refused)):

@@ -29,4 +29,5 @@ def provider(request):
 @pytest.fixture
 def node(plane, provider, tmp_path):
     with PodNode(plane, provider, tmp_path) as node:
+        node.listed()
         yield node

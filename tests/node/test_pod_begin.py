@@ -40,8 +40,9 @@ def test_the_pod_handed_over_is_the_providers_own(node, provider):
     node.apply()
     node.wait_phase("Running")
     (held,) = provider.given
-    held["metadata"]["labels"] = {"spoilt": "yes"}
-    held["spec"]["containers"][0]["image"] = "spoilt"
+    with provider.lock:  # it is listed meanwhile
+        held["metadata"]["labels"] = {"spoilt": "yes"}
+        held["spec"]["containers"][0]["image"] = "spoilt"
     ours = node.informer.store.get("default/web")
     assert "labels" not in ours["metadata"]
     assert ours["spec"]["containers"][0]["image"] == "busybox:1"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from support.provider import PushingProvider
 from support.waiting import eventually
 
@@ -88,6 +90,31 @@ def test_force_deletion_ends_the_workload(node, provider):
         ["ProviderCreateSuccess"],
         ["ProviderCreateSuccess", "ProviderDeleteSuccess"],
     )
+    eventually(lambda: len(node.pods._controller._records) == 0)
+
+
+def test_a_removal_that_is_not_told_yet_has_its_grace_all_the_same(node, provider, monkeypatch):
+    """The informer's thread stands still between its store and its handlers."""
+    store, gate, removed = node.informer.store, threading.Event(), threading.Event()
+    remove = type(store).remove
+
+    def slowly(self, item):
+        found = remove(self, item)
+        if self is store:
+            removed.set()
+            gate.wait(30)
+        return found
+
+    monkeypatch.setattr(type(store), "remove", slowly)
+    with provider.hanging("create_pod") as create:
+        node.apply()
+        eventually(lambda: provider.count("create_pod") == 1)
+        node.delete(grace=0)
+        assert removed.wait(30)
+        create.set()
+        eventually(lambda: provider.count("delete_pod") == 1)
+    assert provider.last("delete_pod")["metadata"]["deletionGracePeriodSeconds"] == 0
+    gate.set()
     eventually(lambda: len(node.pods._controller._records) == 0)
 
 

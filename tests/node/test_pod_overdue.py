@@ -42,12 +42,14 @@ def test_a_stray_pod_is_reminded_now_and_then(node, provider):
     node.stop()
     provider.plant(make_pod("stray", terminationGracePeriodSeconds=0))
     node.start()
-    eventually(lambda: len(graces(provider)) == 3)
-    asked = provider.count("get_pod")
+    eventually(lambda: len(graces(provider)) >= 3)
+    asked, told = provider.count("get_pod"), len(graces(provider))
     provider.on_delete = "end"
-    eventually(lambda: len(graces(provider)) == 4)
+    eventually(lambda: [pod["status"] for pod in provider.pods.values()] == [{"phase": "Succeeded"}])
     node.settled()
-    assert provider.count("get_pod") < asked + 30
+    # The busier the machine, the more reminders until we look again, each with its questions.
+    reminders = max(1, len(graces(provider)) - told)
+    assert provider.count("get_pod") < asked + 30 * reminders
 
 
 def test_a_pod_that_is_over_in_the_api_is_ended_by_force(node, provider):

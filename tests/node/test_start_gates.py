@@ -77,7 +77,7 @@ def test_lists_that_are_forbidden_end_the_start(client, plane):
     pods = informer(client)
     pods.start()
     with pytest.raises(ConfigError, match="does not let this agent watch"):
-        Synced([pods], timeout=10).start()
+        Synced([pods], timeout=30).start()
     pods.stop(Deadline(5))
 
 
@@ -104,6 +104,6 @@ def test_lists_that_are_there_let_it_go_on(client):
     called = []
     pods = informer(client)
     pods.start()
-    Synced([pods], lambda: called.append(1), timeout=10).start()
+    Synced([pods], lambda: called.append(1), timeout=30).start()
     pods.stop(Deadline(5))
     eventually(lambda: called == [1])

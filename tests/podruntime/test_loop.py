@@ -11,29 +11,38 @@ from support.waiting import eventually
 
 from virtual_kubelet.podruntime.loop import Loop
 from virtual_kubelet.podruntime.tasks import Tasks
-from virtual_kubelet.runtime.threads import Deadline
+from virtual_kubelet.runtime.clock import SteppedClock
+from virtual_kubelet.runtime.threads import Deadline, spawn
 
 
 @pytest.fixture
-def loop():
-    loop = Loop("test-loop")
+def clock():
+    return SteppedClock()
+
+
+@pytest.fixture
+def loop(clock):
+    loop = Loop("test-loop", clock)
     loop.start()
     yield loop
     loop.stop(Deadline(5))
 
 
-def test_timers_run_in_their_order(loop):
+def test_timers_run_in_their_order(loop, clock):
     seen = []
     loop.after(0.05, lambda: seen.append("late"))
     loop.after(0.01, lambda: seen.append("early"))
     loop.call(lambda: seen.append("now"))
+    eventually(lambda: seen == ["now"])
+    clock.advance(0.1)
     eventually(lambda: seen == ["now", "early", "late"])
 
 
-def test_a_timer_can_be_taken_back(loop):
+def test_a_timer_can_be_taken_back(loop, clock):
     seen = []
     loop.after(0.02, lambda: seen.append("wrong")).cancel()
     loop.after(0.04, lambda: seen.append("right"))
+    clock.advance(0.1)
     eventually(lambda: seen)
     assert seen == ["right"]
 
@@ -52,8 +61,8 @@ def test_sockets(loop):
     seen = []
 
     def ready(events):
-        seen.append(one.recv(100))
         loop.forget(one)
+        seen.append(one.recv(100))
 
     with one, two:
         loop.call(lambda: loop.watch(one, selectors.EVENT_READ, ready))
@@ -120,7 +129,10 @@ def test_stop_waits_for_what_runs_and_drops_what_waits():
     tasks.submit(slow)
     tasks.submit(lambda: seen.append("dropped"))
     assert began.wait(30)
-    threading.Timer(0.05, gate.set).start()
-    tasks.stop(Deadline(5))
+    stopping = spawn(tasks.stop, Deadline(30), name="test-stop")
+    eventually(lambda: tasks._stopped)
+    assert stopping.is_alive()
+    gate.set()
+    stopping.join(30)
     tasks.submit(lambda: seen.append("too late"))
     assert seen == ["slow"]

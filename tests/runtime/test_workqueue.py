@@ -227,7 +227,8 @@ def test_nothing_is_lost_between_many_threads():
     workers = [spawn(work, name="worker") for _ in range(6)]
     producers = [spawn(produce, part, name="producer") for part in range(3)]
     assert join_all(producers, Deadline(60)) == []
-    eventually(lambda: len(queue) == 0 and queue.in_hand() == 0, timeout=30)
+    # In this order: a key in hand that is to come back would be in neither between two looks the other way round.
+    eventually(lambda: queue.in_hand() == 0 and len(queue) == 0)
     queue.shut_down()
     assert join_all(workers, Deadline(30)) == []
     assert doubled == []

@@ -72,6 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128  # beyond it a unix socket refuses at once
 
 
 class FakeEngine:

@@ -86,9 +86,21 @@ class NodeHost:
         self.start()
 
     def step(self, seconds):
-        """Let the time pass and the loops run."""
-        self.clock.block_until(2)
-        self.clock.advance(seconds)
+        """Let the time pass while both loops wait, and let them run.
+
+        One that is at work, as somebody asked for, would begin its wait with the new time and miss the step.
+        """
+        reporting = self.controller._periodic._condition
+        renewing = self.controller._lease._periodic._condition
+
+        def stepped():
+            with reporting, renewing:  # whoever waits goes on waiting now
+                waiting = len(self.clock._waiters) == 2
+                if waiting:
+                    self.clock.advance(seconds)
+                return waiting
+
+        eventually(stepped, message="the loops never wait")
         self.clock.block_until(2)
 
     def node(self):
@@ -109,6 +121,18 @@ class NodeHost:
     def lease(self):
         answer = self.admin.get(LEASE)
         return answer.json if answer.status == 200 else None
+
+    def rewrite(self, change):
+        """Write the node whole, with a change, as soon as nobody else writes between the reading and the writing."""
+
+        def written():
+            node = self.node()
+            change(node)
+            answer = self.admin.update("/api/v1/nodes/vk", node)
+            assert answer.status in {200, 409}, answer.json
+            return answer.status == 200
+
+        eventually(written)
 
     def patch(self, body):
         answer = self.admin.strategic("/api/v1/nodes/vk", body)

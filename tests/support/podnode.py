@@ -102,6 +102,7 @@ class PodNode:
         if self.references:
             self.references.on_change(self.pods.look_at)
             self.references.start()
+            assert self.references.wait_synced(30)  # or the first pods would wait for the services
         self.informer.start()
         assert self.informer.wait_synced(30)
         self.pods.start()
@@ -165,6 +166,7 @@ class PodNode:
     @contextlib.contextmanager
     def writes(self):
         """Collect the writes that the agent makes meanwhile."""
+        self.settled()  # a write that can be seen already may not be in the log yet: its answer is
         log = self.plane.requests
         before = len(log.all())
         found = []
@@ -178,7 +180,21 @@ class PodNode:
             and request.user_agent.startswith("virtual-kubelet/")
         ]
 
+    def listed(self):
+        """Wait until the provider's first listing is taken in, and has asked for its look at every pod.
+
+        That look would bring forward a pod whose first try has just failed.
+        """
+        eventually(lambda: self.pods.snapshot.complete)
+        with self.pods.snapshot._listing_lock:  # held until all is told
+            pass
+
     def settled(self):
-        """Wait until nothing waits in the queue and no worker is busy."""
+        """Wait until nothing waits in the queue and no worker is busy, both at one moment."""
         queue = self.pods._queue
-        eventually(lambda: not queue.ready() and not queue.in_hand())
+
+        def idle():
+            with queue._lock:
+                return not queue._state.ready(queue._clock.monotonic()) and not queue._state.in_hand
+
+        eventually(idle)

@@ -19,6 +19,7 @@ from virtual_kubelet.provider import LogOptions, ProviderConfig
 from virtual_kubelet.providers.process.provider import create
 
 _numbers = itertools.count(1)
+_ports = set()  # that were given to tests
 
 
 def container(script="exec sleep 1000", name="c", **fields):
@@ -40,13 +41,17 @@ def make_pod(*containers, name="web", uid="", namespace="default", **spec):
 
 
 def free_port():
-    """Return a port that nobody has; not one of those that the kernel gives to others meanwhile."""
+    """Return a port that nobody has, nor gets before it is used: neither from the kernel nor from a test of ours."""
     first_of_theirs = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     for _ in range(100):
-        port = random.randrange(first_of_theirs // 2, first_of_theirs)
+        port = random.randrange(first_of_theirs // 2 + worker, first_of_theirs, workers)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("", port))
-            return port
+            if port not in _ports:
+                _ports.add(port)
+                return port
     raise AssertionError("this machine has no port left")
 
 
@@ -105,7 +110,7 @@ class Node:
     def state(self, pod, name="c", kind="containerStatuses"):
         return self.containers(pod, kind).get(name, {}).get("state", {})
 
-    def wait_phase(self, pod, phase, timeout=15):
+    def wait_phase(self, pod, phase, timeout=30):
         eventually(
             lambda: self.phase(pod) == phase,
             timeout,
@@ -113,7 +118,7 @@ class Node:
         )
         return self.status(pod)
 
-    def wait_state(self, pod, key, name="c", kind="containerStatuses", timeout=15):
+    def wait_state(self, pod, key, name="c", kind="containerStatuses", timeout=30):
         return eventually(lambda: self.state(pod, name, kind).get(key), timeout)
 
     def ref(self, pod, name="c"):

@@ -77,6 +77,7 @@ class CommandProvider:
             spawn(_pump, process.stderr, io.write_stderr, name="pump stderr"),
             spawn(self._resize, io, name="resizes"),
         ]
+        process.stdin = None  # the pump closes it: a number that is free may be another's before it writes
         with process:
             _pump(process.stdout, io.write_stdout)
             pumps[1].join()

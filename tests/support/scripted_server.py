@@ -180,7 +180,10 @@ class ScriptedServer:
         first, *lines = head.decode("latin-1").split("\r\n")
         headers = {k.strip().lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
         while len(body) < int(headers.get("content-length", 0)):
-            body += sock.recv(65536)
+            piece = sock.recv(65536)
+            if not piece:
+                return False  # cut off inside its request
+            body += piece
         method, target, _ = first.split(" ", 2)
         call = Call(self, sock, method, target, headers, body)
         with self._lock:

@@ -73,7 +73,10 @@ class SignedProxy:
                 name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
             }
             while len(body) < int(headers.get("content-length") or 0):
-                body += client.recv(65536)
+                piece = client.recv(65536)
+                if not piece:
+                    return
+                body += piece
             method, target, _ = first.split(" ")
             problem = self._verifier.problem(method, target, headers, body)
             if problem:

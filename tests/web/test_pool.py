@@ -129,5 +129,6 @@ def test_many_tasks_from_many_threads_all_run():
     for thread in threads:
         thread.join()
     eventually(lambda: count[0] == 1600)
-    assert len(pool) <= 4
+    # Not len(pool): a thread that is ending may have a successor already.
+    assert pool._counted <= 4
     stop(pool)

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from support.ports import held_port
 from support.waiting import eventually
 from support.web import (
     ask,
@@ -28,6 +29,7 @@ from virtual_kubelet.errors import (
     RequestError,
     Unauthorized,
 )
+from virtual_kubelet.runtime.clock import SteppedClock
 from virtual_kubelet.runtime.metrics import Metrics
 from virtual_kubelet.runtime.threads import Deadline, spawn
 from virtual_kubelet.web.limits import Limits
@@ -72,8 +74,6 @@ def test_requests_follow_each_other_on_one_connection(scheme):
             assert (response.status, response.read()) == (200, f"POST /{n} ".encode() + b"x" * n)
             assert response.headers["Date"].endswith("GMT")
         assert server.connections == 1
-    with pytest.raises(OSError):
-        socket.create_connection(("127.0.0.1", server.port), timeout=1)
 
 
 def test_a_chunked_request_body(scheme):
@@ -128,7 +128,8 @@ def test_a_refused_body_is_not_asked_for():
 
 @pytest.mark.parametrize(("size", "keeps"), [(10_000, True), (10_000_000, False)])
 def test_an_unread_body_never_becomes_the_next_request(size, keeps):
-    with serving(lambda _: text(200, "ok")) as server, connected(server.port) as sock:
+    # Its time stands still: it has answered before the body comes, and would not wait for a slow client for ever.
+    with serving(lambda _: text(200, "ok"), clock=SteppedClock()) as server, connected(server.port) as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
         if keeps:
             sock.sendall(b"GET /smuggled HTTP/1.1\r\n\r\n".ljust(size))
@@ -141,7 +142,7 @@ def test_an_unread_body_never_becomes_the_next_request(size, keeps):
 
 def test_a_body_that_is_too_long(scheme):
     options, context = scheme
-    with serving(echo, limits=Limits(body=1000), **options) as server:
+    with serving(echo, limits=Limits(body=1000), clock=SteppedClock(), **options) as server:
         assert ask(server.port, "POST", "/", body=b"x" * 1000, context=context)[0] == 200
         assert ask(server.port, "POST", "/", body=b"x" * 1001, context=context)[0] == 413
         with http_client(server.port, context) as client:
@@ -150,7 +151,7 @@ def test_a_body_that_is_too_long(scheme):
 
 
 def test_a_handler_sets_its_own_bound():
-    with serving(lambda request: Response(200, request.read(10))) as server:
+    with serving(lambda request: Response(200, request.read(10)), clock=SteppedClock()) as server:
         assert ask(server.port, "POST", "/", body=b"x" * 11)[0] == 413
 
 
@@ -470,6 +471,16 @@ def test_an_address_that_cannot_be_had(address):
         server.stop(Deadline(1))
 
 
+def test_nobody_listens_after_a_stop():
+    with held_port() as port:
+        server = Server(echo, address="127.0.0.1", port=port)
+        server.start()
+        assert ask(port, "GET", "/")[0] == 200
+        server.stop(Deadline(30))
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
 def test_stop_before_start_and_twice():
     server = Server(echo, address="127.0.0.1")
     server.stop(Deadline(1))
@@ -559,7 +570,7 @@ def test_a_body_that_cannot_be_closed_keeps_nobody_else_open(caplog):
             sock.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
             read_until(sock, b"\r\n\r\n")
         begin = time.monotonic()
-        server.stop(Deadline(0.3))
+        server.stop(Deadline(5))
         assert time.monotonic() - begin < 25
         assert good.closed.is_set()
         for sock in (one, two):

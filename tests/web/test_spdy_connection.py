@@ -314,7 +314,8 @@ def test_waiting_for_the_peers_end():
         assert begun.wait(30)
         client.close()
         thread.join(30)
-        assert server.connection.closed
+        assert not thread.is_alive()
+        eventually(lambda: server.connection.closed)
 
 
 def test_a_silent_peer_is_not_waited_for():

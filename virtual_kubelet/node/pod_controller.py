@@ -76,4 +76,7 @@ class PodController:
             self._records.mark_gone(old)  # its removal was missed
         elif old is not None and not self._sync.needs_look(key, old, new):
             return
+        if new["metadata"].get("deletionTimestamp"):
+            # Now: whoever looks may find the object gone before its removal is told here.
+            self._records.mark_deleted(new)
         self._queue.add(key)

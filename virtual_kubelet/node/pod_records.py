@@ -44,7 +44,7 @@ class Record:
     """The API server no longer has the pod. Set by the informer's thread, for good."""
 
     grace: int | None = None
-    """The grace period that the pod was removed with. Set by the informer's thread, before `gone`."""
+    """The grace period that the pod is or was removed with. Set by the informer's thread, before `gone`."""
 
     said: set[str] = field(default_factory=set)
     """Events that are worth saying once."""
@@ -72,11 +72,15 @@ class PodRecords:
         with self._lock:
             return self._records.get(key, {}).get(uid)
 
-    def mark_gone(self, pod: Pod) -> None:
-        """Take note that the API server has removed `pod`."""
+    def mark_deleted(self, pod: Pod) -> Record:
+        """Take note of the grace period that the deletion of `pod` asks for; return its record."""
         record = self.of(pod_key(pod), pod["metadata"]["uid"])
         record.grace = pod["metadata"].get("deletionGracePeriodSeconds")
-        record.gone = True
+        return record
+
+    def mark_gone(self, pod: Pod) -> None:
+        """Take note that the API server has removed `pod`."""
+        self.mark_deleted(pod).gone = True
 
     def keep_only(self, key: str, uids: Collection[str]) -> list[str]:
         """Drop the records of all other pods of this name; return their UIDs."""

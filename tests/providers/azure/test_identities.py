@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,15 +47,25 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def endpoint():
+@contextlib.contextmanager
+def running_endpoint(tls=None):
     with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         server.daemon_threads = False
         server.asked = []
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         serving = spawn(server.serve_forever, 0.05, name="tokens")
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+@pytest.fixture
+def endpoint():
+    with running_endpoint() as server:
         yield server
-        server.shutdown()
-        serving.join()
 
 
 def token(credential):
@@ -78,16 +89,16 @@ def test_the_identity_of_a_service(endpoint, monkeypatch):
     assert endpoint.asked[-1][1]["X-IDENTITY-HEADER"] == "s3cret"
 
 
-def test_a_workload_identity(endpoint, monkeypatch, tmp_path):
+def test_a_workload_identity(monkeypatch, tmp_path):
     (tmp_path / "jwt").write_text("from-kubernetes")
     context, bundle = own_tls(tmp_path)
-    endpoint.socket = context.wrap_socket(endpoint.socket, server_side=True)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
-    place = f"https://localhost:{endpoint.server_port}"
-    credential = Credential(
-        Kind.WORKLOAD_IDENTITY, place, ARM, "tenant", "app", federated_token_file=str(tmp_path / "jwt")
-    )
-    assert token(credential) == "t0ken"
+    with running_endpoint(context) as endpoint:
+        place = f"https://localhost:{endpoint.server_port}"
+        credential = Credential(
+            Kind.WORKLOAD_IDENTITY, place, ARM, "tenant", "app", federated_token_file=str(tmp_path / "jwt")
+        )
+        assert token(credential) == "t0ken"
     path, _, form = endpoint.asked[-1]
     assert path == "/tenant/oauth2/v2.0/token"
     assert "client_assertion=from-kubernetes" in form

@@ -58,7 +58,8 @@ def test_input_and_its_end(arm, run):
     assert session_of(arm).received == b"hello\nhalf a line\x04\x04"
 
 
-def test_a_terminal_tells_its_size_and_ends_its_input_itself(arm, run):
+def test_a_terminal_tells_its_size_and_ends_its_input_itself(arm, run, monkeypatch):
+    monkeypatch.setattr(sessions, "SIZE_WAIT", 30.0)
     io = FakeIO(stdin=True, tty=True, size=TerminalSize(120, 40))
     io.type(b"exit\n", None)
     assert run(["sh"], io) == 0

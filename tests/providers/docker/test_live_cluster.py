@@ -59,7 +59,7 @@ def test_a_pods_life_with_kubectl(running, tmp_path):
     script = "echo begun; trap 'echo ended; exit 0' TERM; while true; do sleep 0.1; done"
     kube("create", "-f", "-", stdin=json.dumps(pod("web", container(script), container(script, "second"))))
     kube("wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
-    assert kube("logs", "web", "-c", "main") == "begun\n"
+    eventually(lambda: kube("logs", "web", "-c", "main") == "begun\n")
     follower = kube.start("logs", "-f", "web", "-c", "main")
     assert follower.stdout.readline() == "begun\n"
 
@@ -70,7 +70,7 @@ def test_a_pods_life_with_kubectl(running, tmp_path):
     # Containers of a pod share the network: what one listens on the other reaches as its localhost.
     kube("exec", "web", "-c", "main", "--", "sh", "-c", "echo shared | nc -l -p 7777 >/dev/null 2>&1 &")
     assert "shared" in eventually(
-        lambda: kube.run("exec", "web", "-c", "second", "--", "nc", "127.0.0.1", "7777").stdout, 20
+        lambda: kube.run("exec", "web", "-c", "second", "--", "nc", "127.0.0.1", "7777").stdout, 60
     )
     kube("delete", "pod", "web", "--timeout=60s")
     assert follower.communicate(timeout=30)[0] == "ended\n"

@@ -188,9 +188,7 @@ def test_a_terminal(node):
     io.type(b"echo he''llo\n")
     io.saw(b"hello")
     io.resize(TerminalSize(101, 37))
-    eventually(
-        lambda: (io.type(b"stty size\n"), threading.Event().wait(0.2), b"37 101" in bytes(io.out))[2], 10
-    )
+    eventually(lambda: (io.type(b"stty size\n"), threading.Event().wait(0.2), b"37 101" in bytes(io.out))[2])
     io.type(b"exit 5\n")
     thread.join(30)
     io.close()

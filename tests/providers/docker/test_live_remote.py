@@ -104,7 +104,7 @@ def test_a_port_of_the_machine(node):
     item["ports"] = [{"containerPort": 8080, "hostPort": port}]
     pod = node.run(make_pod(item))
     node.wait_state(pod, "running", timeout=40)
-    assert eventually(lambda: _answer(port), 20) == b"from the pod\n"
+    assert eventually(lambda: _answer(port), 40) == b"from the pod\n"
     node.delete(pod, 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 
@@ -69,10 +70,16 @@ def test_what_comes_with_the_handshake_is_not_lost(listener, endpoint):
 
 def test_closing_ends_the_engines_side(listener, endpoint):
     seen = []
-    thread = serve(listener, lambda peer: seen.append(until_the_end(peer)))
+
+    def read(peer):
+        with contextlib.suppress(ConnectionResetError):  # where its session tickets come to a closed socket
+            seen.append(until_the_end(peer))
+
+    thread = serve(listener, read)
     endpoint.connect(10).close()
     thread.join(30)
-    assert seen == [b""]
+    assert not thread.is_alive()
+    assert seen in ([], [b""])
 
 
 def test_whom_nobody_vouches_for_is_refused(listener, endpoint):

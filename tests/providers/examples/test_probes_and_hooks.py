@@ -33,15 +33,14 @@ def test_a_liveness_command(site):
     last = site.container_status("liveness-exec")["lastState"]["terminated"]
     # A signal ends a plain process; the first one of a container is killed when its grace is over.
     assert (last["exitCode"], last["reason"]) == (143 if site.kind == "process" else 137, "Error")
-    told = site.events("liveness-exec")
-    assert any(r == "Unhealthy" and m.startswith("Liveness probe failed: cat:") for r, m in told)
-    assert ("Killing", "Container main failed liveness probe, will be restarted") in told
+    site.tells("liveness-exec", "Unhealthy", "Liveness probe failed: cat:")
+    site.tells("liveness-exec", "Killing", "Container main failed liveness probe, will be restarted")
 
 
 def test_a_liveness_request_and_a_named_port(site):
     """An HTTP server that ceases to be well; the probe's port is given by its name."""
     port = site.port()
-    script = f"mkdir -p /vk-work/site; echo ok > /vk-work/site/healthz; ({site.web('/vk-work/site', port)}) & sleep 3; rm /vk-work/site/healthz; wait"  # fmt: skip
+    script = f"mkdir -p /vk-work/site; echo ok > /vk-work/site/healthz; {site.web('/vk-work/site', port)}"
     site.apply(
         site.pod(
             "liveness-http",
@@ -68,6 +67,9 @@ def test_a_liveness_request_and_a_named_port(site):
             terminationGracePeriodSeconds=1,
         )
     )
+    eventually(lambda: site.container_status("liveness-http").get("started"), PATIENCE)
+    assert site.container_status("liveness-http")["restartCount"] == 0
+    site.kube("exec", "liveness-http", "--", "rm", "/vk-work/site/healthz")
     eventually(lambda: site.container_status("liveness-http").get("restartCount"), PATIENCE)
     failed = ("Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 404")
     eventually(lambda: failed in site.events("liveness-http"), PATIENCE)
@@ -109,8 +111,8 @@ def test_a_slow_starter(site):
         site.pod(
             "slow",
             site.container(
-                "sleep 4; touch /vk-work/up; exec sleep 600",
-                startupProbe={**check, "failureThreshold": 30},
+                "until [ -e /vk-work/up ]; do sleep 0.1; done; exec sleep 600",
+                startupProbe={**check, "failureThreshold": 60},
                 livenessProbe={**check, "failureThreshold": 1},
                 volumeMounts=WORK_MOUNT,
             ),
@@ -119,6 +121,8 @@ def test_a_slow_starter(site):
     )
     eventually(lambda: "running" in site.container_status("slow").get("state", {}), PATIENCE)
     assert (site.container_status("slow")["started"], site.column("slow")[0]) == (False, "0/1")
+    site.tells("slow", "Unhealthy", "Startup probe failed")
+    site.kube("exec", "slow", "--", "touch", "/vk-work/up")
     site.is_ready("slow")
     assert site.container_status("slow")["started"] is True
     assert site.column("slow") == ("1/1", "Running", "0")
@@ -172,16 +176,19 @@ def test_lifecycle_hooks(site):
         site.pod(
             "lifecycle-demo",
             site.container(
-                "trap 'cat /usr/share/demo/goodbye > /usr/share/demo/last; exit 0' TERM; while :; do sleep 0.1; done",
+                "trap 'cat /usr/share/demo/goodbye > /usr/share/demo/last; exit 0' TERM; echo up;"
+                " while :; do sleep 0.1; done",
                 lifecycle=hooks,
                 volumeMounts=scratch,
             ),
             volumes=[{"name": "scratch", "hostPath": {"path": str(site.scratch), "type": "Directory"}}],
+            terminationGracePeriodSeconds=30,
         )
     )
     site.is_ready("lifecycle-demo")
-    text = site.kube("exec", "lifecycle-demo", "--", "cat", "/usr/share/demo/message")
-    assert text == "Hello from the postStart handler\n"
+    show = ("exec", "lifecycle-demo", "--", "cat", "/usr/share/demo/message")
+    eventually(lambda: site.kube.run(*show).stdout == "Hello from the postStart handler\n", PATIENCE)
+    eventually(lambda: "up" in site.kube("logs", "lifecycle-demo"), PATIENCE)
     site.kube("delete", "pod", "lifecycle-demo", "--timeout=60s")
     assert (site.scratch / "last").read_text() == "graceful\n"
 
@@ -190,7 +197,8 @@ def test_a_hook_that_sleeps_and_one_that_fails(site):
     site.apply(
         site.pod(
             "sleepy",
-            site.container("exec sleep 600", lifecycle={"preStop": {"sleep": {"seconds": 2}}}),
+            site.container("exec sleep 600", lifecycle={"preStop": {"sleep": {"seconds": 8}}}),
+            terminationGracePeriodSeconds=10,
         ),
         site.pod(
             "broken",
@@ -200,9 +208,8 @@ def test_a_hook_that_sleeps_and_one_that_fails(site):
     )
     site.is_ready("sleepy")
     eventually(lambda: site.container_status("broken").get("restartCount"), PATIENCE)
-    told = site.events("broken")
-    assert any(reason == "FailedPostStartHook" for reason, _ in told)
-    assert ("Killing", "Container main failed postStart hook") in told
+    site.tells("broken", "FailedPostStartHook", "")
+    site.tells("broken", "Killing", "Container main failed postStart hook")
     deleting = site.kube.start("delete", "pod", "sleepy", "--timeout=60s")
     eventually(lambda: site.column("sleepy")[1] == "Terminating", PATIENCE)
     assert "running" in site.container_status("sleepy")["state"]

@@ -57,7 +57,7 @@ def test_init_containers_wait_for_what_the_app_needs(site):
     site.kube("create", "configmap", "database", "--from-literal=mydb=up")
     site.is_ready("myapp-pod")
     assert site.column("myapp-pod") == ("1/1", "Running", "0")
-    assert site.kube("logs", "myapp-pod") == "The app is running!\n"
+    eventually(lambda: site.kube("logs", "myapp-pod") == "The app is running!\n", PATIENCE)
     ended = site.container_status("myapp-pod", "init-mydb")
     assert ended["state"]["terminated"]["reason"] == "Completed"
     assert (ended["ready"], ended["started"]) == (True, False)
@@ -110,11 +110,16 @@ def test_a_sidecar_ships_the_log_of_a_job(site):
     site.apply(
         site.pod(
             "myjob",
-            site.container("echo logging > /opt/logs/app.log; sleep 1", "myjob", volumeMounts=mounts),
+            site.container(
+                "echo logging > /opt/logs/app.log; until [ -e /opt/logs/seen ]; do sleep 0.1; done",
+                "myjob",
+                volumeMounts=mounts,
+            ),
             initContainers=[
                 site.container(
                     "trap 'echo shipped; exit 0' TERM; until [ -e /opt/logs/app.log ]; do sleep 0.1; done;"
-                    " cat /opt/logs/app.log; while :; do sleep 0.1; done",
+                    " until grep logging /opt/logs/app.log; do sleep 0.1; done; touch /opt/logs/seen;"
+                    " while :; do sleep 0.1; done",
                     "logshipper",
                     restartPolicy="Always",
                     volumeMounts=mounts,
@@ -134,7 +139,7 @@ def test_a_sidecar_ships_the_log_of_a_job(site):
 
 
 def test_sidecars_start_in_order_and_end_in_reverse(site):
-    """The second waits for the first one's startup probe; each is ended after those that may need it."""
+    """Each waits for the startup probe of the one before, and is ended after those that may need it."""
     journal = site.scratch / "journal"
     mounts = [{"name": "scratch", "mountPath": "/scratch"}]
 
@@ -144,14 +149,12 @@ def test_sidecars_start_in_order_and_end_in_reverse(site):
             f" sleep 1; touch /scratch/{name}; while :; do sleep 0.1; done"
         )
 
-    probe = {
-        "exec": {"command": ["test", "-e", "/scratch/first"]},
-        **OFTEN,
-        "failureThreshold": 30,
-    }
+    def probe(name):
+        return {"exec": {"command": ["test", "-e", f"/scratch/{name}"]}, **OFTEN, "failureThreshold": 30}
+
     sidecars = [
-        site.container(recorded("first"), "first", volumeMounts=mounts, startupProbe=probe),
-        site.container(recorded("second"), "second", volumeMounts=mounts),
+        site.container(recorded(name), name, volumeMounts=mounts, startupProbe=probe(name))
+        for name in ("first", "second")
     ]
     site.apply(
         site.pod(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -70,7 +71,8 @@ def removed(node, pod, left):
     node.context.api_pods = []
     node.delete(pod, 1)
     eventually(lambda: node.over(pod))
-    node.delete(pod, 0)
+    with contextlib.suppress(NotFound):  # the provider's own housekeeping may have come first
+        node.delete(pod, 0)
     eventually(lambda: not left)
 
 
@@ -94,16 +96,21 @@ def test_a_pods_life(service, node):
     assert sum(path == "/events" for _, path, _ in service.asked) == 1
 
 
+def lists_since_the_last_look(service):
+    """Return how often the service was asked for the list since it was last asked for one thing."""
+    lists = 0
+    for _, path, _ in reversed([*service.asked]):
+        if path == "/containers/json":
+            lists += 1
+        elif path.endswith("/json"):
+            break
+    return lists
+
+
 def test_only_what_changes_is_looked_at(service, node):
     running(node, make_pod(part()))
-    time_of = len(service.asked)
-    eventually(lambda: sum(path == "/containers/json" for _, path, _ in service.asked[time_of:]) >= 2)
-    looks = [
-        path
-        for _, path, _ in service.asked[time_of:]
-        if path.endswith("/json") and path != "/containers/json"
-    ]
-    assert not looks
+    # A look that belongs to the start, or to a list of that time, may still come.
+    eventually(lambda: lists_since_the_last_look(service) >= 2)
 
 
 def test_logs_with_all_options(service, node):
@@ -162,7 +169,7 @@ def test_a_port(service, node):
     with socket.create_server(("127.0.0.1", 0)) as listener:  # the container's address is this machine's
         stream, port = FakeForward(), listener.getsockname()[1]
         thread = spawn(node.provider.port_forward, namespace, name, uid, port, stream, name="forward")
-        listener.settimeout(10)
+        listener.settimeout(30)
         peer, _ = listener.accept()
         with peer:
             peer.sendall(b"hello")
@@ -208,8 +215,7 @@ def test_init_containers_share_volumes_with_the_others(service, node):
 
 def test_numbers(service, node):
     pod = running(node, make_pod(part()))
-    eventually(lambda: node.provider.stats_summary()["pods"])
-    (found,) = node.provider.stats_summary()["pods"]
+    (found,) = eventually(lambda: node.provider.stats_summary()["pods"])
     assert found["podRef"]["uid"] == pod["metadata"]["uid"]
     assert found["containers"][0]["memory"]["workingSetBytes"] == 2**20
 

@@ -23,5 +23,4 @@ def provider_profile():
         echoes=["cat"],
         attaches={**container, "stdin": True},
         serves=lambda port: container,
-        timeout=10,
     )

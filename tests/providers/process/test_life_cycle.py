@@ -135,7 +135,7 @@ def test_deletion_kills_when_the_grace_is_over(node):
     node.delete(pod, grace=1)
     ended = node.wait_phase(pod, "Failed")["containerStatuses"][0]["state"]["terminated"]
     assert (ended["exitCode"], ended["signal"]) == (137, 9)
-    assert processes_of(pod["metadata"]["uid"]) == []
+    eventually(lambda: processes_of(pod["metadata"]["uid"]) == [])
 
 
 def test_forced_deletion_does_not_wait(node):
@@ -192,17 +192,18 @@ def test_on_failure_does_not_restart_what_succeeded(node):
 
 
 def test_init_containers_run_one_after_another(node, tmp_path):
-    log = tmp_path / "order"
+    log, go_on = tmp_path / "order", tmp_path / "go-on"
     pod = node.run(
         make_pod(
             container(f"echo main >> {log}"),
             initContainers=[
-                container(f"sleep 0.2; echo one >> {log}", name="one"),
+                container(f"until [ -e {go_on} ]; do sleep 0.05; done; echo one >> {log}", name="one"),
                 container(f"echo two >> {log}", name="two"),
             ],
         )
     )
     eventually(lambda: node.state(pod).get("waiting", {}).get("reason") == "PodInitializing")
+    go_on.touch()
     node.wait_phase(pod, "Succeeded")
     assert log.read_text().split() == ["one", "two", "main"]
     states = node.containers(pod, "initContainerStatuses")
@@ -219,22 +220,24 @@ def test_a_failed_init_container_fails_the_pod(node):
 def test_a_sidecar_starts_first_and_ends_last(node, tmp_path):
     log = tmp_path / "order"
     sidecar = container(
-        f"echo sidecar >> {log}; trap 'echo end >> {log}; exit 0' TERM; while :; do sleep 0.05; done",
+        f"trap 'echo end >> {log}; exit 0' TERM; echo sidecar >> {log}; while :; do sleep 0.05; done",
         name="sidecar",
         restartPolicy="Always",
     )
-    pod = node.run(
-        make_pod(container(f"echo main >> {log}; sleep 0.2; echo done >> {log}"), initContainers=[sidecar])
-    )
+    # What is started first need not be the first to write.
+    script = f"until [ -s {log} ]; do sleep 0.05; done; echo main >> {log}; sleep 0.2; echo done >> {log}"
+    pod = node.run(make_pod(container(script), initContainers=[sidecar], name="accompanied"))
     node.wait_phase(pod, "Succeeded")
     assert log.read_text().split() == ["sidecar", "main", "done", "end"]
+    started = [item[3] for item in node.context.events if (item[0], item[2]) == ("accompanied", "Started")]
+    assert started == ["Started container sidecar", "Started container c"]
 
 
 def test_active_deadline(node):
     pod = node.run(make_pod(container(), activeDeadlineSeconds=1, terminationGracePeriodSeconds=1))
     status = node.wait_phase(pod, "Failed")
     assert status["reason"] == "DeadlineExceeded"
-    assert processes_of(pod["metadata"]["uid"]) == []
+    eventually(lambda: processes_of(pod["metadata"]["uid"]) == [])
 
 
 def test_two_pods_of_one_name_are_two_pods(node):

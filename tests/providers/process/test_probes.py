@@ -39,9 +39,12 @@ def test_readiness_by_exec(node, tmp_path):
     node.wait_state(pod, "running")
     assert node.containers(pod)["c"]["ready"] is False
     assert node.containers(pod)["c"]["started"] is True
-    eventually(lambda: "Unhealthy" in node.context.reasons())
-    message = next(item[3] for item in node.context.events if item[2] == "Unhealthy")
-    assert message.startswith("Readiness probe failed: cat: ")
+    eventually(
+        lambda: any(
+            item[2] == "Unhealthy" and item[3].startswith("Readiness probe failed: cat: ")
+            for item in node.context.events
+        )
+    )
     flag.touch()
     eventually(lambda: node.containers(pod)["c"]["ready"])
     flag.unlink()
@@ -63,19 +66,20 @@ def test_readiness_by_http_and_tcp(node):
     item["command"] = server(port)
     pod = node.run(make_pod(item))
     eventually(lambda: node.containers(pod).get("web", {}).get("ready"))
-    assert "GET /ok HTTP/1.1" in node.logs(pod, "web")
+    eventually(lambda: "GET /ok HTTP/1.1" in node.logs(pod, "web"))
     node.delete(pod, 0)
 
 
 def test_a_failed_liveness_probe_restarts_the_container(node):
     port = free_port()
     item = container(
+        startupProbe={"tcpSocket": {"port": port}, **OFTEN, "failureThreshold": 30},
         livenessProbe={
             "httpGet": {"path": "/bad", "port": port},
             **OFTEN,
             "failureThreshold": 1,
             "initialDelaySeconds": 1,
-        }
+        },
     )
     item["command"] = server(port)
     pod = node.run(make_pod(item, name="sick", restartPolicy="Always", terminationGracePeriodSeconds=1))
@@ -108,9 +112,7 @@ def test_a_probe_that_takes_too_long_fails(node):
         "failureThreshold": 1,
     }
     pod = node.run(make_pod(container(readinessProbe=probe), name="hangs"))
-    eventually(
-        lambda: any("timed out" in item[3] for item in node.context.events if item[0] == "hangs"), timeout=15
-    )
+    eventually(lambda: any("timed out" in item[3] for item in node.context.events if item[0] == "hangs"))
     node.delete(pod, 0)
 
 
@@ -162,8 +164,10 @@ def test_an_http_hook(node):
     probe = {"tcpSocket": {"port": port}, **OFTEN, "failureThreshold": 30}
     web |= {"startupProbe": probe, "restartPolicy": "Always"}
     hook = {"preStop": {"httpGet": {"path": "/ok/stop", "port": port}}}
-    pod = node.run(make_pod(container(lifecycle=hook), initContainers=[web], terminationGracePeriodSeconds=5))
+    pod = node.run(
+        make_pod(container(lifecycle=hook), initContainers=[web], terminationGracePeriodSeconds=30)
+    )
     node.wait_state(pod, "running")
-    node.delete(pod, 5)
+    node.delete(pod, 30)
     eventually(lambda: "/ok/stop" in node.logs(pod, "web"))
     node.wait_phase(pod, "Failed")

@@ -18,6 +18,7 @@ from support.process_pods import Node, container, make_pod
 from support.waiting import eventually
 
 from virtual_kubelet.errors import NotFound
+from virtual_kubelet.providers.process.supervisor.processes import start_time
 
 
 @pytest.fixture
@@ -30,14 +31,14 @@ def state(tmp_path):
 
 
 def supervisor_pid(state):
-    """Return the pid of the supervisor, by its command line."""
+    """Return the pid of the supervisor, by its command line; what leads a session has only started one."""
     for entry in Path("/proc").iterdir():
-        try:
+        with contextlib.suppress(OSError):
             words = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if str(state / "supervisor").encode() in words and b"--dir" in words:
-            return int(entry.name)
+            if str(state / "supervisor").encode() in words and b"--dir" in words:
+                pid = int(entry.name)
+                if os.getsid(pid) != pid:
+                    return pid
     return 0
 
 
@@ -59,6 +60,7 @@ def test_containers_outlive_a_closed_agent(state):
     first = Node(state)
     pod = first.run(make_pod(container("echo up; exec sleep 1000")))
     first.wait_state(pod, "running")
+    eventually(lambda: first.logs(pod) == "up\n")
     pid = next(iter(records(state).values()))["pid"]
     first.close()
     os.kill(pid, 0)
@@ -174,12 +176,18 @@ def test_deletion_goes_on_after_a_kill(state):
 
 def test_a_killed_supervisor_is_replaced_and_containers_go_on(state):
     node = Node(state)
+    go_on = state.parent / "go-on"
+    # Killed between reading a line and writing it, a supervisor loses that one: here it has nothing in hand.
+    pause = f"[ $i != 3 ] || until [ -e {go_on} ]; do sleep 0.02; done"
+    script = f"i=0; while :; do i=$((i+1)); echo line $i; {pause}; sleep 0.02; done"
     try:
-        pod = node.run(make_pod(container("i=0; while :; do i=$((i+1)); echo line $i; sleep 0.02; done")))
+        pod = node.run(make_pod(container(script)))
         eventually(lambda: "line 3" in node.logs(pod) if node.state(pod).get("running") else False)
         pid = next(iter(records(state).values()))["pid"]
         old = supervisor_pid(state)
         os.kill(old, signal.SIGKILL)
+        eventually(lambda: supervisor_pid(state) != old)
+        go_on.touch()
         eventually(lambda: supervisor_pid(state) not in {0, old})
         count = node.logs(pod).count("\n")
         eventually(lambda: node.logs(pod).count("\n") > count + 3)
@@ -202,6 +210,7 @@ def test_what_ended_with_the_supervisor_is_reported_as_unknown(state):
         pid = next(iter(records(state).values()))["pid"]
         node.close()
         os.kill(supervisor_pid(state), signal.SIGKILL)
+        eventually(lambda: supervisor_pid(state) == 0)
         os.kill(pid, signal.SIGKILL)
         node = Node(state)
         ended = node.wait_phase(pod, "Failed")["containerStatuses"][0]["state"]["terminated"]
@@ -218,15 +227,19 @@ def test_a_record_of_another_boot_is_not_taken_for_a_process(state):
     node.close()
     os.kill(supervisor_pid(state), signal.SIGKILL)
     eventually(lambda: supervisor_pid(state) == 0)
+    os.kill(pid, signal.SIGKILL)  # as a reboot does
+    other = subprocess.Popen(["sleep", "1000"])
     path = next((state / "supervisor" / "containers").glob("*.json"))
     record = json.loads(path.read_text())
-    path.write_text(json.dumps({**record, "boot_id": "another boot"}))
+    record |= {"boot_id": "another boot", "pid": other.pid, "start_time": start_time(other.pid)}
+    path.write_text(json.dumps(record))
     node = Node(state)
     try:
         eventually(lambda: node.containers(pod).get("c", {}).get("restartCount") == 1)
-        os.kill(pid, 0)  # whoever has that pid now is not touched
+        assert other.poll() is None, "whoever has that pid now is not touched"
     finally:
-        os.kill(pid, signal.SIGKILL)
+        other.kill()
+        other.wait()
         node.close()
 
 

@@ -53,6 +53,12 @@ class Agent:
     def wait_exit(self, name="one"):
         return eventually(lambda: item if (item := self.state(name))["state"] == "exited" else None)
 
+    def state_once_connected(self):
+        """Return the state; None while the connection to a supervisor that has ended is not made again."""
+        with contextlib.suppress(Unavailable):
+            return self.state()
+        return None
+
 
 @pytest.fixture
 def directory(tmp_path):
@@ -69,12 +75,19 @@ def agent(directory):
 
 
 def pids_of(directory):
+    """Supervisors of a directory. What leads a session has only started one, and is about to end."""
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
             if str(directory).encode() in (entry / "cmdline").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
+                pid = int(entry.name)
+                if os.getsid(pid) != pid:
+                    found.append(pid)
     return found
+
+
+def descriptors_of(pid):
+    return {entry.readlink() for entry in Path(f"/proc/{pid}/fd").iterdir()}
 
 
 # -- frames
@@ -141,8 +154,9 @@ def test_many_that_start_at_once_are_one(directory):
         subprocess.Popen([sys.executable, "-I", "-S", str(SCRIPT), "--dir", str(directory)]) for _ in range(8)
     ]
     assert [process.wait(30) for process in processes] == [0] * 8
-    assert len(pids_of(directory)) == 1
     agent = Agent(directory)
+    agent.call("list")  # from now on it does not end by itself
+    assert len(pids_of(directory)) == 1
     agent.call("shutdown")
     agent.client.stop(Deadline(10))
     eventually(lambda: not pids_of(directory))
@@ -157,8 +171,8 @@ def test_it_has_nothing_of_the_agents(agent, directory, monkeypatch):
     assert os.getsid(pid) != os.getsid(0)
     assert Path(f"/proc/{pid}/cwd").readlink() == Path("/")
     child = agent.state()["pid"]
-    own = {entry.readlink() for entry in Path(f"/proc/{child}/fd").iterdir()}
-    assert len(own) == 3, "stdin, stdout and stderr are all that it has"
+    # A program that begins opens its libraries, for a moment.
+    eventually(lambda: len(descriptors_of(child)) == 3, message="it has more than stdin, stdout and stderr")
     assert b"AGENTS_SECRET" not in Path(f"/proc/{child}/environ").read_bytes()
 
 
@@ -182,7 +196,7 @@ def test_a_terminated_supervisor_leaves_its_containers(agent, directory):
     [old] = pids_of(directory)
     os.kill(old, signal.SIGTERM)
     eventually(lambda: old not in pids_of(directory))
-    assert eventually(agent.state)["pid"] == pid
+    assert eventually(agent.state_once_connected)["pid"] == pid
     os.kill(pid, 0)
 
 
@@ -266,7 +280,10 @@ def test_output_of_a_command_is_kept_up_to_a_limit(agent):
 
 def test_a_command_that_takes_too_long_is_killed_with_its_children(agent):
     agent.start("exec sleep 100")
-    result = agent.call("run", container="one", argv=["sh", "-c", "sleep 1234 & echo $!; wait"], timeout=2.0)
+    command = {"container": "one", "argv": ["sh", "-c", "sleep 1234 & echo $!; wait"]}
+    result = agent.call("run", **command, timeout=2.0)
+    if not result["output"]:  # it stood still for so long
+        result = agent.call("run", **command, timeout=20.0)
     assert (result["timed_out"], result["exit_code"]) == (True, 137)
     child = int(result["output"])
     eventually(lambda: not Path(f"/proc/{child}").exists())

@@ -92,18 +92,20 @@ class Group:
         return "Running"
 
     def terminate(self, container, exit_code=0, detail=None):
-        at = self.store.time.text()
-        self.states[container] = {
+        self.states[container] = self._ended(exit_code, detail)
+
+    def _ended(self, exit_code, detail=None):
+        return {
             "state": "Terminated",
             "exitCode": exit_code,
             "startTime": self.store.time.text(self.runs_at),
-            "finishTime": at,
+            "finishTime": self.store.time.text(),
             "detailStatus": ("Completed" if exit_code == 0 else "Error") if detail is None else detail,
         }
 
     def restart(self, container, exit_code=1):
-        self.terminate(container, exit_code)
-        self.previous[container] = self.states.pop(container)
+        """Never shows it as ended: somebody may look in between, and take the pod for failed."""
+        self.previous[container] = self._ended(exit_code)
         self.restarts[container] = self.restarts.get(container, 0) + 1
         self.states[container] = {"state": "Running", "startTime": self.store.time.text(), "detailStatus": ""}
 
@@ -164,21 +166,31 @@ class Group:
             properties["ipAddress"] = {"type": "Private", "ip": self.ip, "ports": []}
 
     def read(self):
-        """As a GET shows it."""
+        """As a GET shows it.
+
+        The whole is looked at before its parts: time may go on meanwhile, and a group that runs has them all.
+        """
+        view = {"events": list(self.events), "state": self.state()}
+        views = {item["name"]: self._container_view(item["name"]) for item in self._all_containers()}
         group = self.listed()
         properties = group["properties"]
-        properties["instanceView"] = {"events": list(self.events), "state": self.state()}
+        properties["instanceView"] = view
         for item in [*properties["containers"], *(properties.get("initContainers") or ())]:
-            name = item["name"]
-            view = {
-                "restartCount": self.restarts.get(name, 0),
-                "currentState": self.container_state(name),
-                "events": [],
-            }
-            if name in self.previous:
-                view["previousState"] = self.previous[name]
-            item["properties"]["instanceView"] = view
+            item["properties"]["instanceView"] = views[item["name"]]
         return group
+
+    def _all_containers(self):
+        return [*self.containers, *self.init_containers]
+
+    def _container_view(self, name):
+        view = {
+            "restartCount": self.restarts.get(name, 0),
+            "currentState": self.container_state(name),
+            "events": [],
+        }
+        if name in self.previous:
+            view["previousState"] = self.previous[name]
+        return view
 
 
 class Groups:

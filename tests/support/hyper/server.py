@@ -100,6 +100,7 @@ class FakeHyper:
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128
     allow_reuse_address = True
 
 

@@ -140,10 +140,13 @@ class OwnerCollector:
             record = self._cluster.storage.get(bucket, namespace, name)
             if record is None or self._has_owner(record):
                 continue
+            options = DeleteOptions(uid=record.uid, version=str(record.version))
             try:
-                delete(self._cluster, self._kinds[bucket], namespace, name, DeleteOptions(uid=record.uid))
-            except (ApiNotFound, ApiConflict):
+                delete(self._cluster, self._kinds[bucket], namespace, name, options)
+            except ApiNotFound:
                 continue
+            except ApiConflict:  # changed meanwhile: it may have an owner again
+                self._orphaned.add((bucket, namespace, name))
 
     def _has_owner(self, record: Record) -> bool:
         references = record.body["metadata"].get("ownerReferences") or ()
