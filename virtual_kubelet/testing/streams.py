@@ -47,7 +47,7 @@ class _Client:
             callback()
         self.end_input()
 
-    def saw(self, text: bytes, timeout: float = 10.0) -> None:
+    def saw(self, text: bytes, timeout: float = 30.0) -> None:
         """Wait until `text` has come."""
         eventually(
             lambda: text in bytes(self.out),

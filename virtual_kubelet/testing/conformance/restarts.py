@@ -43,7 +43,11 @@ class TestRestarts(Conformance):
 
     def test_an_end_that_nobody_saw(self, node: ConformanceNode) -> None:
         """The exit code of a container that ended while no agent was there is told by the next one."""
-        pod = node.run(node.script("sleep 1; exit 42"))
+        pod = node.create(node.make(node.script("sleep 1; exit 42")))
+        node.expect(  # running, or where this machine stood still: ended already
+            lambda: "waiting" not in node.container(pod).get("state", {"waiting": {}}),
+            lambda: f"{node.status(pod)}",
+        )
         node.restart()
         node.expect_phase(pod, "Failed")
         assert node.container(pod)["state"]["terminated"]["exitCode"] == 42

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from virtual_kubelet.testing.streams import ScriptedForward, ScriptedIO
 __all__ = ["TestAttach", "TestExec", "TestPortForward"]
 
 MUCH = 4 * 1024 * 1024  # bytes
+EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 class TestExec(Conformance):
@@ -193,11 +196,14 @@ class TestPortForward(Conformance):
 
 
 def free_port() -> int:
-    """Return a port of this machine where nobody listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port of this machine that nobody has; not one of those that the kernel gives to others meanwhile."""
+    first_of_theirs = int(EPHEMERAL.read_text(encoding="ascii").split()[0])
+    for _ in range(100):
+        port = random.randrange(first_of_theirs // 2, first_of_theirs)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return port
+    raise AssertionError("this machine has no port left")
 
 
 def _shell(node: ConformanceNode, text: str) -> list[str]:
