@@ -20,6 +20,7 @@ from virtual_kubelet.kubelet import forwards
 from virtual_kubelet.runtime.threads import Deadline, join_all, spawn
 from virtual_kubelet.web.websocket_connection import WebSocketConnection
 from virtual_kubelet.wire.channels import CHANNEL_PROTOCOLS
+from virtual_kubelet.wire.portforward import Pairing
 from virtual_kubelet.wire.websocket import Role
 
 KINDS = ["spdy", "tunnel"]
@@ -33,6 +34,33 @@ def test_both_ways_with_half_close(kind):
         assert read_all(data) == b"x" * 300_000 + b"bye"
         assert read_all(error) == b""
         assert node.provider.calls == [("forward", "default", "web", "uid-1", port)]
+
+
+def test_a_pair_that_ends_is_in_no_other_pairs_way(monkeypatch):
+    """Its thread takes a stream off the list while the reader may add others."""
+    inside, pause, forget, add = threading.Event(), threading.Event(), Pairing.forget, Pairing.add
+    at_once = []
+
+    def slowly(self, stream_id):
+        inside.set()
+        pause.wait(0.3)
+        forget(self, stream_id)
+        inside.clear()
+
+    def watched(self, stream_id, headers, now):
+        at_once.append(inside.is_set())
+        return add(self, stream_id, headers, now)
+
+    monkeypatch.setattr(Pairing, "forget", slowly)
+    monkeypatch.setattr(Pairing, "add", watched)
+    with kubelet() as node, held_port() as refused, echo_server() as port, node.forward() as client:
+        client.open(refused)
+        assert inside.wait(30)
+        data, error = client.open(port)
+        data.write(b"x", end=True)
+        assert read_all(data) == b"xbye"
+        assert read_all(error) == b""
+    assert at_once == [False] * 4
 
 
 @pytest.mark.parametrize("kind", KINDS)

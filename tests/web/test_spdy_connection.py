@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 from support.streams import read_all, running, transports
 from support.waiting import eventually
 
 from virtual_kubelet.runtime.clock import SteppedClock
-from virtual_kubelet.runtime.threads import spawn
+from virtual_kubelet.runtime.threads import Deadline, join_all, spawn
 from virtual_kubelet.web import duplex
+from virtual_kubelet.web.outbox import Outbox
 from virtual_kubelet.web.spdy_connection import SpdyConnection
 from virtual_kubelet.wire.spdy_events import DataReceived, PongReceived
 from virtual_kubelet.wire.spdy_frames import GoAway, Ping, Status
@@ -71,6 +73,35 @@ def test_bytes_both_ways_and_half_close():
         assert not other.closed
         with pytest.raises(BrokenPipeError):
             other.write(b"more")
+
+
+def test_what_came_before_our_end_is_told_after_it(monkeypatch):
+    """Another thread ends our side between the reader's taking data in and its telling of it."""
+    with Both() as (server, client):
+        stream = client.open_stream(HEADERS)
+        (other,) = server.streams
+        tell = server.connection.on_event
+
+        def ended_meanwhile(event):
+            other.close_write()
+            tell(event)
+
+        monkeypatch.setattr(server.connection, "on_event", ended_meanwhile)
+        stream.write(b"last", end=True)
+        assert read_all(other) == b"last"
+        eventually(lambda: not server.connection._streams)
+
+
+def test_last_words_to_who_has_ended_leave_nothing_behind(monkeypatch):
+    with Both() as (server, client):
+        stream = client.open_stream(HEADERS)
+        stream.write(b"", end=True)
+        (other,) = server.streams
+        eventually(lambda: other.ended)
+        other.post_last(b"sorry")
+        server.connection.duplex.send(lambda: None)
+        assert read_all(stream) == b"sorry"
+        assert not server.connection._streams
 
 
 def test_megabytes_come_whole_through_small_buffers():
@@ -374,3 +405,26 @@ def test_pings_while_a_consumer_stands_still(monkeypatch):
             client.duplex.send(lambda: client.session.send_data(stream.id, b"x" * 100))
             assert Ping(2).serialize() in far.recv(100, 10)
             assert stream.read() == b"x" * 100
+
+
+def test_two_ends_that_write_at_once_read_on(monkeypatch):
+    """Writers that stand still before they send: if the readers sent for them, neither end would read."""
+    flush, pause = Outbox.flush, threading.Event()
+
+    def slowly(self, timeout):
+        pause.wait(0.02)
+        return flush(self, timeout)
+
+    monkeypatch.setattr(Outbox, "flush", slowly)
+    data = bytes(4 << 20)
+    with Both(buffer=65536) as (server, client):
+        stream = client.open_stream(HEADERS)
+        ends = stream, server.streams[0]
+        got = [[], []]
+        threads = [spawn(partial(end.write, data, end=True), name="writer") for end in ends]
+        threads += [
+            spawn(lambda end=end, it=it: it.append(read_all(end)), name="reader")
+            for end, it in zip(ends, got, strict=True)
+        ]
+        assert join_all(threads, Deadline(60)) == []
+        assert [[len(item) for item in it] for it in got] == [[len(data)]] * 2

@@ -34,8 +34,8 @@ class ForwardSession:
         self._target = target
         self._clock = clock
         self._forwards = Forwards(target, streaming.forwards)
-        self._pairing = Pairing(streaming.creation_timeout)  # only the reader uses it
         self._lock = threading.Lock()
+        self._pairing = Pairing(streaming.creation_timeout)  # under the lock
         self._streams: dict[int, SpdyStream] = {}  # under the lock: until their pair is done
         self._connection = SpdyConnection(
             transport,
@@ -68,23 +68,28 @@ class ForwardSession:
     def _on_stream(self, stream: SpdyStream) -> None:
         try:
             headers = StreamHeaders.parse(stream.id, stream.headers)
-            pair = self._pairing.add(stream.id, headers, self._clock.monotonic())
+            pair = self._take(stream, headers)
         except RemoteProtocolError as error:
             logger.debug("port-forward to %s: a stream is refused: %s", self._target.pod, error)
             stream.refuse(Status.PROTOCOL_ERROR)
             return
         if headers.kind == ERROR:
             stream.divert(_drop)
-        with self._lock:
-            self._streams[stream.id] = stream
         stream.on_close(partial(self._on_stream_closed, stream.id))
         stream.accept()
         if pair is not None:
             self._start(pair)
 
-    def _on_stream_closed(self, stream_id: int) -> None:
-        self._pairing.forget(stream_id)
+    def _take(self, stream: SpdyStream, headers: StreamHeaders) -> Pair | None:
         with self._lock:
+            pair = self._pairing.add(stream.id, headers, self._clock.monotonic())
+            self._streams[stream.id] = stream
+        return pair
+
+    def _on_stream_closed(self, stream_id: int) -> None:
+        """Forget a stream; on the reader's thread, or on that of a forwarded connection that ends it."""
+        with self._lock:
+            self._pairing.forget(stream_id)
             self._streams.pop(stream_id, None)
 
     def _start(self, pair: Pair) -> None:
@@ -106,9 +111,10 @@ class ForwardSession:
         self._forget(data, error)
 
     def _on_round(self, now: float) -> float | None:
-        for stream_id in self._pairing.expired(now):
-            with self._lock:
-                stream = self._streams[stream_id]
+        with self._lock:
+            late = [self._streams[stream_id] for stream_id in self._pairing.expired(now)]
+            due = self._pairing.next_expiry()
+        for stream in late:
             logger.info("port-forward to %s: a stream waited in vain for its other half", self._target.pod)
             headers = StreamHeaders.parse(stream.id, stream.headers)
             if headers.kind == ERROR:
@@ -117,7 +123,7 @@ class ForwardSession:
             else:
                 stream.refuse(Status.CANCEL)
             self._forget(stream)
-        return self._pairing.next_expiry()
+        return due
 
     # ------------------------------------------------------------------- on a forwarded connection's thread
 

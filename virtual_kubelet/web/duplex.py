@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
@@ -199,7 +200,7 @@ class Duplex(Generic[E]):
             return
         logger.debug("a streaming connection is closed: %s", error)
         try:
-            self._outbox.answer(FAREWELL)
+            self._outbox.hurry(FAREWELL, FAREWELL)
         except OSError:
             pass  # it has gone without waiting for it
 
@@ -211,7 +212,7 @@ class Duplex(Generic[E]):
         Raises:
             BrokenPipeError: the connection, or the stream in question, has ended.
         """
-        self.post(queue)
+        self.post(partial(self._outbox.claim, queue))
         try:
             self._outbox.flush(self._idle_timeout)
         except OSError as error:

@@ -1,13 +1,14 @@
 """Sends what a protocol core has queued, in the order in which it was queued, from any thread.
 
 A thread either waits for its turn, which is how a slow peer holds writers up, or leaves its bytes to the
-thread that is sending now. The reader of a connection does the latter: what it has to answer (a pong, a
-reset) must not make it wait behind output that the peer does not take.
+thread that is sending now or next. The reader of a connection does the latter: what it has to answer (a pong,
+a reset) must not make it wait behind output that the peer does not take.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["Carrier", "Outbox", "Queue"]
@@ -57,6 +58,13 @@ class Outbox:
         self._lock = lock
         self._carrier = carrier
         self._sending = threading.Lock()  # held while bytes go out
+        self._claimed = 0  # under `lock`: queued bytes of threads that are about to flush
+
+    def claim(self, queue: Callable[[], object]) -> None:
+        """Call `queue`, whose bytes the calling thread will `flush` next; with the lock held."""
+        before = self._queue.pending
+        queue()
+        self._claimed += self._queue.pending - before
 
     def flush(self, timeout: float | None) -> bool:
         """Send what is queued; waits for the peer, but not longer than `timeout` seconds for a single byte.
@@ -66,15 +74,19 @@ class Outbox:
         return self._flush(timeout, turn=FOREVER)
 
     def answer(self, timeout: float | None) -> bool:
-        """Send what is queued, or leave it to the thread that is sending now as long as it is little."""
-        return self._flush(timeout, turn=FOREVER if self._queue.pending > MAX_ANSWERS else 0)
+        """Send what is queued, or leave it to the thread that is sending now or next, as long as it is little."""
+        with self._lock:
+            claimed, little = self._claimed, self._queue.pending - self._claimed <= MAX_ANSWERS
+        if claimed and little:
+            return False
+        return self._flush(timeout, turn=0 if little else FOREVER)
 
-    def hurry(self, patience: float) -> bool:
-        """Send what is queued as far as the peer takes it at once.
+    def hurry(self, patience: float, timeout: float = 0) -> bool:
+        """Send what is queued as far as the peer takes it at once, or within `timeout` seconds for a single byte.
 
         A thread that is sending now gets `patience` seconds to finish: more often than not it only needs the CPU.
         """
-        return self._flush(0, turn=patience)
+        return self._flush(timeout, turn=patience)
 
     def _flush(self, timeout: float | None, *, turn: float) -> bool:
         """Send what is queued, once the threads before have, which may take `turn` seconds."""
@@ -83,6 +95,7 @@ class Outbox:
             try:
                 with self._lock:
                     data = self._queue.data_to_send()
+                    self._claimed = 0
                 if data:
                     self._carrier.send(data, timeout)
                     sent = True

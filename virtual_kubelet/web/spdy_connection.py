@@ -37,6 +37,8 @@ class SpdyStream:
         self._connection = connection
         self._pipe = Pipe(budget)
         self._gone = StopSignal()
+        self.ended = False
+        """Whether the end of the peer's side has been told. Set by the reader, for good."""
 
     def accept(self) -> None:
         """Answer the peer that the stream is taken; on the reader's thread, in `on_stream`."""
@@ -51,7 +53,7 @@ class SpdyStream:
             self._connection.duplex.post(partial(self._connection.session.reset, self.id, status))
         except BrokenPipeError:
             pass
-        self._connection.forget_closed(self)
+        self._connection.drop(self)
         self.abandon()
 
     def post_last(self, data: bytes) -> None:
@@ -61,6 +63,7 @@ class SpdyStream:
             self._connection.duplex.post(partial(session.send_data, self.id, data, fin=True))
         except BrokenPipeError:
             pass  # nobody listens
+        self._connection.forget_closed(self)
 
     def read(self, size: int = 32768) -> bytes:
         """Wait for bytes; b"" when the peer has ended its side, reset the stream, or gone."""
@@ -98,7 +101,7 @@ class SpdyStream:
             self._connection.duplex.send(partial(self._connection.session.reset, self.id, status))
         except BrokenPipeError:
             pass  # so it is over anyhow
-        self._connection.forget_closed(self)
+        self._connection.drop(self)
         self.abandon()
 
     @property
@@ -130,6 +133,7 @@ class SpdyStream:
     def end(self) -> None:
         """Take the end of the peer's side from the connection's reader."""
         self._pipe.end()
+        self.ended = True
 
 
 class SpdyConnection:
@@ -251,10 +255,14 @@ class SpdyConnection:
         return stream
 
     def forget_closed(self, stream: SpdyStream) -> None:
-        """Take a stream off the list if it is closed both ways."""
-        if not self.duplex.look(lambda: self.session.is_open(stream.id)):
-            with self._lock:
-                self._streams.pop(stream.id, None)
+        """Take a stream off the list if it is closed both ways and the reader has told all that came."""
+        if stream.ended and not self.duplex.look(lambda: self.session.is_open(stream.id)):
+            self.drop(stream)
+
+    def drop(self, stream: SpdyStream) -> None:
+        """Take a stream off the list: whatever else comes for it is not told."""
+        with self._lock:
+            self._streams.pop(stream.id, None)
 
     # --------------------------------------------------------------------------- on the reader's thread
 
@@ -284,8 +292,7 @@ class SpdyConnection:
             stream.end()
             self.forget_closed(stream)
         elif isinstance(event, events.StreamReset):
-            with self._lock:
-                self._streams.pop(stream.id, None)
+            self.drop(stream)
             stream.discard()
             stream.abandon()
         else:

@@ -35,8 +35,7 @@ class ClientWatch:
     def start(self) -> None:
         """Begin to watch."""
         with self._lock:
-            if not self._over:
-                self._registration = self._poller.wait(self._transport, selectors.EVENT_READ, self._readable)
+            self._wait()
 
     def stop(self) -> None:
         """Watch no more; the socket may be waited for by others."""
@@ -45,14 +44,22 @@ class ClientWatch:
             if self._registration is not None:
                 self._poller.cancel(self._registration)
 
+    def _wait(self) -> None:
+        if not self._over:
+            self._registration = self._poller.wait(self._transport, selectors.EVENT_READ, self._readable)
+
     def _readable(self, outcome: Outcome) -> None:
-        if outcome is Outcome.STOPPED or self._over:
+        if outcome is Outcome.STOPPED:
             return
-        if not self._transport.read_ahead():
+        with self._lock:  # whoever stops the watch reads the socket next, and must find there what has come
+            if self._over:
+                return
+            there = self._transport.read_ahead()
+            if there and self._transport.ahead < PIECE:
+                self._wait()
+        if not there:
             # Not here: it closes the body, which is foreign code, and this is the poller's thread.
             self._workers.submit(self._gone)
-        elif self._transport.ahead < PIECE:
-            self.start()
 
 
 def close_body(body: object) -> None:

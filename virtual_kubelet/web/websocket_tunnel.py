@@ -6,8 +6,10 @@ are cut means nothing. Whoever reads the tunnel drives it, so it needs no thread
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from virtual_kubelet.runtime.threads import Deadline
 from virtual_kubelet.web.outbox import Carrier, Outbox
@@ -54,7 +56,7 @@ class WebSocketTunnel:
         """Send `data` as one message; see `Transport.send`."""
         with self._lock:
             try:
-                self._socket.send_message(bytes(data))
+                self._outbox.claim(partial(self._socket.send_message, bytes(data)))
             except LocalProtocolError as error:
                 raise BrokenPipeError("the connection is closed") from error
         self._outbox.flush(timeout)
@@ -67,7 +69,8 @@ class WebSocketTunnel:
         """Say goodbye if that goes without waiting, and end the connection; from any thread."""
         with self._lock:
             self._socket.close()
-        self._answer(0)
+        with contextlib.suppress(OSError):
+            self._outbox.hurry(0)
         self._carrier.close()
 
     def _answer(self, timeout: float | None) -> None:

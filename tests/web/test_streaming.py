@@ -1,0 +1,38 @@
+"""The watch over a client that is being written to."""
+
+from __future__ import annotations
+
+from virtual_kubelet.runtime.threads import spawn
+from virtual_kubelet.web.poller import Outcome
+from virtual_kubelet.web.streaming import ClientWatch
+
+
+class Poller:
+    def wait(self, transport, events, tell):
+        self.tell = tell
+        return object()
+
+    def cancel(self, registration):
+        pass
+
+
+class Transport:
+    """Has something to read ahead; asks meanwhile for the watch's end."""
+
+    ahead = 0
+
+    def read_ahead(self):
+        self.stopper = spawn(self.watch.stop, name="stopper")
+        self.stopper.join(0.2)
+        self.stopped_meanwhile = not self.stopper.is_alive()
+        return True
+
+
+def test_nothing_is_read_ahead_once_the_watch_has_stopped():
+    poller, transport = Poller(), Transport()
+    transport.watch = ClientWatch(transport, poller, None, None)
+    transport.watch.start()
+    poller.tell(Outcome.READY)
+    transport.stopper.join(30)
+    assert not transport.stopped_meanwhile
+    assert not transport.stopper.is_alive()
