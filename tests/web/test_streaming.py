@@ -16,6 +16,11 @@ class Poller:
         pass
 
 
+class Workers:
+    def __init__(self, told):
+        self.submit = told.append
+
+
 class Transport:
     """Has something to read ahead; asks meanwhile for the watch's end."""
 
@@ -26,6 +31,24 @@ class Transport:
         self.stopper.join(0.2)
         self.stopped_meanwhile = not self.stopper.is_alive()
         return True
+
+
+def test_a_socket_that_is_closed_already():
+    class Closed:
+        ahead = 0
+
+        def read_ahead(self):
+            return False
+
+    class AtOnce(Poller):
+        def wait(self, transport, events, tell):
+            tell(Outcome.READY)
+
+    told = []
+    watch = ClientWatch(Closed(), AtOnce(), Workers(told), "gone")
+    watch.start()
+    watch.stop()
+    assert told == ["gone"]
 
 
 def test_nothing_is_read_ahead_once_the_watch_has_stopped():

@@ -28,7 +28,7 @@ class ClientWatch:
         self._poller = poller
         self._workers = workers
         self._gone = gone
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # of a socket that is closed the poller tells within `wait`
         self._over = False  # under the lock
         self._registration: Registration | None = None  # under the lock
 
