@@ -23,6 +23,7 @@ __all__ = ["Entry", "LogReader", "listed", "parse", "segments"]
 
 BLOCK = 64 * 1024
 PIECE = 32 * 1024
+ROTATIONS = 10  # that may come between two looks at the files' names
 RETRY = 0.5  # seconds to the next try to follow, while the supervisor is away
 
 Subscribe = Callable[[int], bool]
@@ -74,7 +75,6 @@ class LogReader:
         self._inside: set[bytes] = set()  # streams whose last entry was a part of a line
         self._lock = threading.Lock()
         self._closed = False  # under the lock
-        self._begun = False  # the same
         self._wake_reader, self._wake_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._notify = -1
         self._pieces = self._read_pieces()
@@ -86,11 +86,8 @@ class LogReader:
 
     def read(self) -> bytes:
         """Return some bytes; b"" at the end."""
-        with self._lock:
-            self._begun = True
-            closed = self._closed
-        if closed:
-            self._pieces.close()
+        if self._is_closed():
+            self._end()
             return b""
         try:
             return next(self._pieces, b"")
@@ -103,15 +100,17 @@ class LogReader:
             if self._closed:
                 return
             self._closed = True
-            begun = self._begun
             os.write(self._wake_writer, b".")
-        if not begun:
-            self._lines.close()
-            self._release()
-            return
-        # A generator that another thread is in ends by itself: it was woken, and its next `read` sees to it.
-        with contextlib.suppress(ValueError):
+        self._end()
+
+    def _end(self) -> None:
+        try:
             self._pieces.close()
+        except ValueError:
+            return  # another thread is in it: it was woken, and its next `read` sees to it
+        # Here too: a generator that was never begun ends without its last words.
+        self._lines.close()
+        self._release()
 
     def _read_pieces(self) -> Generator[bytes, None, None]:
         try:
@@ -132,14 +131,14 @@ class LogReader:
             return self._closed
 
     def _release(self) -> None:
+        """Close the pipes; once more does no harm."""
         with self._lock:
             self._closed = True
-            os.close(self._wake_reader)
-            os.close(self._wake_writer)
-            self._wake_writer = -1
-        if self._notify >= 0:
-            os.close(self._notify)
-            self._notify = -1
+            pipes = self._wake_reader, self._wake_writer, self._notify
+            self._wake_reader = self._wake_writer = self._notify = -1
+        for fd in pipes:
+            if fd >= 0:
+                os.close(fd)
 
     # -- what is there --------------------------------------------------------------------------------
 
@@ -243,15 +242,17 @@ class _Lines:
 
     def _next_file(self) -> BinaryIO | None:
         inode = os.fstat(self._file.fileno()).st_ino
-        for _ in range(3):
+        for _ in range(ROTATIONS):
             paths = segments(self._path)
             try:
                 inodes = [path.stat().st_ino for path in paths]
                 if inodes[-1] == inode:
                     return None
-                # One that is not there any more was older than all that are.
-                position = inodes.index(inode) + 1 if inode in inodes else 0
-                return paths[position].open("rb")
+                if inode in inodes:
+                    return paths[inodes.index(inode) + 1].open("rb")
+                if os.fstat(self._file.fileno()).st_nlink == 0:
+                    return paths[0].open("rb")  # what was removed was older than all that is there
+                # Renamed since the names were listed: under its new one it is there.
             except FileNotFoundError:
                 continue  # rotated again under us
         return None

@@ -183,9 +183,12 @@ class SupervisorClient:
         pause = RECONNECT[0]
         while self._wait_until_wanted():
             try:
-                connection = self._open()
-                self._serve(connection)
-                if not connection.hello:
+                met = self._meet()
+                if not met and not self._stop.is_set():
+                    met = (
+                        self._meet()
+                    )  # the first one may just have ended, having had nothing to do for a while
+                if not met:
                     raise Unavailable("the supervisor ended the connection at once, or refuses this agent")
             except ProviderError as error:
                 logger.warning("%s", error)
@@ -202,6 +205,12 @@ class SupervisorClient:
             while not self._wanted and not self._stop.is_set():
                 self._clock.wait(self._condition, None)
             return not self._stop.is_set()
+
+    def _meet(self) -> bool:
+        """Connect and serve until the connection ends; tell whether there was a supervisor at its other end."""
+        connection = self._open()
+        self._serve(connection)
+        return bool(connection.hello)
 
     def _open(self) -> Connection:
         sock = self._try_connect()

@@ -32,6 +32,21 @@ def test_what_is_saved_is_loaded(journal):
     assert list(journal.load()) == []
 
 
+def test_a_record_that_is_saved_while_its_pod_is_removed_does_not_stay(journal, monkeypatch):
+    world = World(make_pod()).run()
+    journal.save_pod("u", world.pod)
+    rmdir = os.rmdir
+
+    def saved_meanwhile(*args, **options):
+        monkeypatch.setattr("os.rmdir", rmdir)
+        journal.save_record("u", world.record.to_json())
+        rmdir(*args, **options)
+
+    monkeypatch.setattr("os.rmdir", saved_meanwhile)
+    journal.remove("u")
+    assert not journal.directory("u").exists()
+
+
 def test_a_record_that_cannot_be_read_is_made_anew(journal):
     journal.save_pod("u", make_pod())
     (journal.directory("u") / "record.json").write_bytes(b"\0\0\0")

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 POD = "pod.json"
 RECORD = "record.json"
+ATTEMPTS = 3  # at removing a directory
 
 
 def without_secrets(pod: Pod, secret_names: Callable[[Container], Collection[str]]) -> tuple[Pod, bool]:
@@ -106,7 +107,10 @@ class Journal:
         """Forget a pod, with everything in its directory. First the pod itself: half a pod is none."""
         directory = self.directory(uid)
         (directory / POD).unlink(missing_ok=True)
-        shutil.rmtree(directory, ignore_errors=True)
+        for _ in range(ATTEMPTS):
+            shutil.rmtree(directory, ignore_errors=True)
+            if not directory.exists():  # else a record was being saved just then
+                return
 
 
 def _replace(path: Path, data: bytes, *, sync: bool = False) -> None:

@@ -343,6 +343,7 @@ class Container:
         record.finished_at = record.finished_at or time.time()
         self._drain_until = 0.0
         self.env = {}
+        self._streams.take_rest()  # we may have stood still, or waited for a client, all the while
         self._streams.close()
         self._cgroups.remove(record.cgroup)
         self._save()

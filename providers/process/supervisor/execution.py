@@ -16,6 +16,7 @@ from typing import Any
 from virtual_kubelet.providers.process.supervisor import processes, spawn
 from virtual_kubelet.providers.process.supervisor.container import Container
 from virtual_kubelet.providers.process.supervisor.outputs import Loop
+from virtual_kubelet.providers.process.supervisor.streams import CHUNK, PIPE_SIZE
 
 __all__ = ["Execution"]
 
@@ -100,18 +101,29 @@ class Execution:
                 self._status_fd = -1
 
     def _on_output(self, _events: int) -> None:
+        self._read()
+
+    def _read(self) -> bool:
+        """Take one piece of output; tell whether there was any."""
         try:
-            data = os.read(self._capture, 65536)
+            data = os.read(self._capture, CHUNK)
         except BlockingIOError:
-            return
+            return False
         if data:
             self._output += data[: max(0, self._limit - len(self._output))]
-            return
+            return True
         self._loop.forget(self._capture)
         os.close(self._capture)
         self._capture = -1
         if self._result is not None:
             self._finish()
+        return False
+
+    def _take_rest(self) -> None:
+        """Read what is there now: we may have stood still all the while."""
+        for _ in range(PIPE_SIZE // CHUNK):
+            if self._capture < 0 or not self._read():
+                break
 
     def ended(self, wait_status: int) -> None:
         """Note how the process ended."""
@@ -141,6 +153,7 @@ class Execution:
             self._timed_out = True
             self.kill()
         if self._drain_until and now >= self._drain_until:
+            self._take_rest()
             self._finish()  # a daemon that the command left behind holds its output open: not waited for
 
     def kill(self) -> None:

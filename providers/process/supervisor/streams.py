@@ -21,6 +21,7 @@ from virtual_kubelet.providers.process.supervisor.outputs import Attachment, Fol
 __all__ = ["ChildEnds", "ContainerStreams"]
 
 CHUNK = 65536
+PIPE_SIZE = 1 << 20  # what a pipe holds at most, unless root made it larger
 OUTPUTS = ("stdout", "stderr")
 READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -119,22 +120,25 @@ class ContainerStreams:
         return not self._outputs
 
     def _reader(self, stream: str) -> Callable[[int], None]:
-        return lambda _events: self._read(stream)
+        def read(_events: int) -> None:
+            self._read(stream)
 
-    def _read(self, stream: str) -> None:
-        """Pass on one piece of output."""
+        return read
+
+    def _read(self, stream: str) -> bool:
+        """Pass on one piece of output; tell whether there was any."""
         fd = self._outputs.get(stream, -1)
         if fd < 0:
-            return
+            return False
         try:
             data = os.read(fd, CHUNK)
         except BlockingIOError:
-            return
+            return False
         except OSError:  # EIO: nobody has the terminal open any more
             data = b""
         if not data:
             self._end_output(stream)
-            return
+            return False
         if self._log is not None:
             self._log.write(stream, data)
             self._followers = [follower for follower in self._followers if follower.notify()]
@@ -142,6 +146,14 @@ class ContainerStreams:
             attachment.write(stream, data)
         if any(attachment.full for attachment in self._attachments):
             self._pause()
+        return True
+
+    def take_rest(self) -> None:
+        """Read what is there now, but no more than a pipe holds: somebody may write on for ever."""
+        for stream in list(self._outputs):
+            for _ in range(PIPE_SIZE // CHUNK):
+                if not self._read(stream):
+                    break
 
     def _end_output(self, stream: str) -> None:
         fd = self._outputs.pop(stream)

@@ -181,6 +181,46 @@ def test_a_reader_can_be_closed_before_and_while_it_reads(rotated):
     assert reader.read() == b""
 
 
+def test_a_reader_that_is_closed_before_its_first_read_begins_lets_go(rotated, monkeypatch):
+    reader = LogReader(rotated, LogOptions())
+    looks = []
+
+    def closed_after_the_look(self):
+        looks.append(self._closed)
+        if len(looks) == 1:
+            self.close()
+        return looks[-1]
+
+    monkeypatch.setattr(LogReader, "_is_closed", closed_after_the_look)
+    assert reader.read() == b""
+    assert looks[0] is False
+    assert reader._lines._file.closed
+    assert reader._wake_reader == -1
+
+
+def test_a_rotation_between_two_looks_at_the_names_repeats_nothing(path, writer, monkeypatch):
+    for number in range(100):
+        if number == 50:
+            writer._rotate()
+        writer.write("stdout", b"line %d\n" % number)
+    reader = LogReader(path, LogOptions())
+    listings = []
+
+    def rotated_after_the_look(found):
+        names = segments(found)
+        listings.append(names)
+        if len(listings) == 2:  # the reader looks for what follows on the file that is written to
+            writer._rotate()
+            writer.write("stdout", b"line 100\n")
+        return names
+
+    monkeypatch.setattr("virtual_kubelet.providers.process.logs.segments", rotated_after_the_look)
+    text = b"".join(iter(reader.read, b""))
+    reader.close()
+    assert text == lines(*range(101))
+    assert len(listings) > 1
+
+
 # -- with a real container
 
 

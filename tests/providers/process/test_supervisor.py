@@ -20,7 +20,7 @@ import virtual_kubelet
 from virtual_kubelet.errors import Conflict, InvalidInput, NotFound, NotSupported, Unavailable
 from virtual_kubelet.providers.process.supervisor import protocol
 from virtual_kubelet.providers.process.supervisor_client import SupervisorClient
-from virtual_kubelet.runtime.threads import Deadline
+from virtual_kubelet.runtime.threads import Deadline, spawn
 
 SCRIPT = Path(virtual_kubelet.__file__).parent / "providers/process/supervisor/__main__.py"
 LABELS = {"uid": "u", "container": "c", "attempt": "0", "namespace": "default", "pod": "web"}
@@ -160,6 +160,24 @@ def test_many_that_start_at_once_are_one(directory):
     agent.call("shutdown")
     agent.client.stop(Deadline(10))
     eventually(lambda: not pids_of(directory))
+
+
+def test_one_that_is_just_ending_is_followed_by_another(directory, agent):
+    """It takes a connection in its last moment, and answers nothing."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "supervisor.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(1)
+
+        def end():
+            listener.accept()[0].close()
+            path.unlink()
+            listener.close()
+
+        ending = spawn(end, name="ending")
+        assert agent.call("list")["containers"] == []
+        ending.join(30)
 
 
 def test_it_has_nothing_of_the_agents(agent, directory, monkeypatch):
