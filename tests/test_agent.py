@@ -313,3 +313,65 @@ def test_only_one_namespace(settings, api):
         api.create("/api/v1/namespaces/other/pods", pod("theirs", spec={"nodeName": "vk"}))
         run_pod(api, "ours")
         assert agent.provider.count("create_pod") == 1
+
+
+# -- stops at odd moments
+
+
+def test_a_second_stop_waits_for_the_first(settings, api):
+    provider = Whole()
+    agent = VirtualKubelet(settings(), provider)
+    agent.start()
+    agent.wait_ready(30)
+    with provider.hanging("create_pod") as gate:
+        assert api.create(PODS, pod("web", spec={"nodeName": "vk"})).status == 201
+        eventually(lambda: provider.count("create_pod") == 1)
+        stops = [spawn(agent.stop, 60, name=f"stop-{number}") for number in range(2)]
+        stops[0].join(0.5)
+        stops[1].join(0.5)
+        assert provider.closed == [], "it is still at work"
+        gate.set()
+        for stop in stops:
+            stop.join(30)
+    assert phase(api, "web") == "Running"
+    assert len(provider.closed) == 1
+
+
+def test_who_waits_for_ready_is_told_of_a_stop_before_the_start(settings, plane, caplog):
+    plane.stop(Deadline(5))
+    agent = VirtualKubelet(settings(), ScriptedProvider())
+    runner = spawn(agent.run, name="runner")
+    eventually(lambda: "waiting for the API server" in caplog.text)
+    refused = []
+
+    def wait():
+        with pytest.raises(ApiUnavailable):
+            agent.wait_ready()
+        refused.append(True)
+
+    waiter = spawn(wait, name="waiter")
+    agent.stop()
+    for thread in (runner, waiter):
+        thread.join(30)
+    assert refused
+
+
+def test_a_provider_that_hangs_over_its_node_keeps_no_process_alive(settings):
+    provider, gate, asked = Whole(), threading.Event(), threading.Event()
+
+    def capacity():
+        asked.set()
+        gate.wait(60)
+        return {}
+
+    with VirtualKubelet(settings(), provider) as agent:
+        agent.wait_ready(30)
+        provider.capacity = capacity
+        agent._node.controller.report_soon()
+        assert asked.wait(30)
+        agent.stop(0.5)
+        late = [thread for thread in threading.enumerate() if thread.name == "node-status"]
+        assert all(thread.daemon for thread in late)
+        gate.set()
+        for thread in late:
+            thread.join(30)

@@ -45,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT = 30.0  # seconds
 SERVICES_TIMEOUT = 5.0  # seconds to wait for the list of services
+SLICE = 0.5  # seconds between two looks at whether that is still worth it
 WEBSOCKET_FEATURE = "ExtendWebSocketsToKubelet"
 WEBSOCKET_SINCE = (1, 36)
 
@@ -65,6 +66,7 @@ class VirtualKubelet:
         self._stopping = StopSignal(clock)
         self._finished = StopSignal(clock)
         self._lock = threading.Lock()
+        self._ending = threading.RLock()  # held through a stop: a second one waits for the first
         self._node: _Node | None = None  # under the lock; set once
         self._started = False  # under the lock
 
@@ -87,7 +89,9 @@ class VirtualKubelet:
             node = _Node(self.settings, self.provider, self.metrics, self._stopping, self._clock)
             with self._lock:
                 self._node = node
-            if not self._stopping.is_set():
+            if self._stopping.is_set():
+                node.stop(Deadline(0, self._clock))  # whoever stopped us saw no node
+            else:
                 node.services.start()
         except BaseException as error:
             if self._stopping.is_set() and isinstance(error, VirtualKubeletError):
@@ -107,9 +111,20 @@ class VirtualKubelet:
             raise ApiUnavailable(f"node {self.settings.node_name} is not Ready: {why}")
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> None:
-        """Stop everything within `timeout` seconds; node, lease and workloads stay as they are."""
+        """Stop everything within `timeout` seconds; node, lease and workloads stay as they are.
+
+        A stop that is under way already is waited for.
+        """
         self._stopping.set()
         deadline = Deadline(timeout, self._clock)
+        if not self._ending.acquire(timeout=deadline.remaining()):
+            return
+        try:
+            self._stop_all(deadline)
+        finally:
+            self._ending.release()
+
+    def _stop_all(self, deadline: Deadline) -> None:
         with self._lock:
             node = self._node
         if node is not None:
@@ -181,6 +196,8 @@ class _Node:
     ) -> None:
         self._settings = settings
         self._provider = provider
+        self._stopping = stopping
+        self._clock = clock
         access = config.load(settings.kubeconfig)
         self._around = around = Surroundings(settings, access, metrics, stopping, clock)
         self.pods = Pods(
@@ -221,6 +238,7 @@ class _Node:
     def stop(self, deadline: Deadline) -> None:
         """Stop all parts, then close the connections."""
         self.services.stop(deadline)
+        self.controller.stop(deadline)  # for those who wait for Ready, though it may never have begun
         self._around.client.close()
 
     def _make_server(self, metrics: Metrics, clock: Clock) -> KubeletServer:
@@ -265,7 +283,10 @@ class _Node:
     def _bind(self) -> None:
         """Introduce the provider to its surroundings, before its first pod."""
         # Not for ever: an agent that may not read services runs pods without their variables.
-        self._around.references.wait_synced(SERVICES_TIMEOUT)
+        deadline = Deadline(SERVICES_TIMEOUT, self._clock)
+        while not self._around.references.wait_synced(SLICE) and not deadline.expired:
+            if self._stopping.is_set():
+                return
         if isinstance(self._provider, Binding):
             self._provider.bind(self._around.context())
 

@@ -277,3 +277,12 @@ def test_stop_before_start(make):
     recorder.start()
     assert recorder._thread is None
     assert threading.active_count()
+
+
+@pytest.mark.fails_inside
+def test_an_event_that_cannot_be_written_is_not_the_last(make, metrics):
+    recorder, server = make()
+    recorder.event(POD, "Warning", "Odd", "cannot open '\udcff'")
+    recorder.event(POD, "Warning", "Later", "m")
+    eventually(lambda: len(server.calls) == 1)
+    assert counted(metrics, "failed") == 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import threading
 import time
 
 import pytest
@@ -17,7 +18,7 @@ from virtual_kubelet.kube.config import ApiAccess, TlsSettings
 from virtual_kubelet.kube.failures import NO_ANSWER, NONSENSE
 from virtual_kubelet.kube.resources import PODS
 from virtual_kubelet.kube.watch import LineSplitter
-from virtual_kubelet.runtime.threads import spawn
+from virtual_kubelet.runtime.threads import StopSignal, spawn
 
 
 @given(st.lists(st.binary(max_size=20)), st.lists(st.integers(1, 7), min_size=1))
@@ -214,3 +215,21 @@ def test_lines_that_are_no_events(watch, line):
 def test_a_watch_that_is_refused(watch):
     with pytest.raises(ApiExpired):
         watch(lambda call: call.status(410, "Expired"))
+
+
+def test_half_an_error_holds_no_stop_up(watch):
+    signal, begun = StopSignal(), threading.Event()
+
+    def script(call):
+        call.sock.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 100\r\n\r\n{")
+        begun.set()
+        call.hold()
+
+    def stop():
+        begun.wait(30)
+        signal.set()
+
+    stopper = spawn(stop, name="stopper")
+    with pytest.raises(ApiUnavailable):
+        watch(script, cancel=signal)
+    stopper.join(30)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from support.nodehost import TAINT, NodeHost
 from support.provider import ScriptedProvider
@@ -9,6 +11,9 @@ from support.waiting import eventually
 
 from virtual_kubelet.errors import NotSupported, Unavailable
 from virtual_kubelet.pure.node_object import LAST_STATUS
+from virtual_kubelet.runtime.threads import Deadline
+
+NODE = "/api/v1/nodes/vk"
 
 
 @pytest.fixture
@@ -280,3 +285,32 @@ def test_a_field_that_the_api_server_drops_is_not_sent_each_time(plane, tmp_path
         for _ in range(5):
             host.step(10)
         assert writes(host) == before
+
+
+def test_a_node_deleted_while_the_watch_stands_still_comes_back_at_once(host, plane, provider, monkeypatch):
+    flowing, changed = threading.Event(), host.informer.changed
+
+    def late(kind, item):
+        flowing.wait(30)
+        changed(kind, item)
+
+    monkeypatch.setattr(host.informer, "changed", late)
+    assert host.admin.delete(NODE).status == 200
+    plane.requests.clear()
+    provider.conditions = [{"type": "DiskPressure", "status": "True", "reason": "x", "message": "y"}]
+    host.controller.report_soon()
+    eventually(lambda: host.admin.get(NODE).status == 200)
+    flowing.set()
+    assert len(plane.requests.all(verb="patch", resource="nodes")) < 5
+
+
+def test_a_stop_waits_for_no_api_server_that_stands_still(host, plane, provider):
+    faults = [plane.faults.delay(60, times=-1, resource="leases")]
+    faults.append(plane.faults.delay(60, times=-1, resource="nodes", verb="patch"))
+    provider.conditions = [{"type": "DiskPressure", "status": "True", "reason": "x", "message": "y"}]
+    host.controller._lease.renew_soon()
+    host.controller.report_soon()
+    eventually(lambda: all(fault.hits for fault in faults))
+    host.controller.stop(Deadline(30))
+    names = {thread.name for thread in threading.enumerate()}
+    assert not names & {"node-lease", "node-status"}

@@ -219,3 +219,10 @@ def test_a_provider_that_does_not_push_after_all_is_polled(plane, tmp_path):
     with PodNode(plane, provider, tmp_path):
         listings = provider.count("get_pods")
         eventually(lambda: provider.count("get_pods") >= listings + 3)
+
+
+def test_a_refusal_that_cannot_be_said_is_said_later(node, provider, plane):
+    provider.fail("create_pod", *[InvalidInput("no such image")] * 10)
+    plane.faults.fail(503, times=1, verb="patch", resource="pods")
+    node.apply(restartPolicy="Never")
+    node.wait_phase("Failed")

@@ -110,3 +110,16 @@ def test_what_is_told_of_anew_outlives_what_was_done_with(endings, calls, clock,
     endings.forget(other["metadata"]["uid"])
     assert endings.told(uid)
     assert calls.graces == [30, 0]
+
+
+def test_a_process_that_stood_still_gives_the_provider_its_time(endings, clock, pod):
+    progress = endings.end(pod, 3)
+    clock.advance(progress.delay + 60)  # stopped, and the provider in it
+    progress = endings.end(pod, 3)
+    assert not progress.overdue
+    waited = 0.0
+    while not progress.overdue:
+        waited += progress.delay
+        clock.advance(progress.delay)
+        progress = endings.end(pod, 3)
+    assert 10 <= waited <= 14

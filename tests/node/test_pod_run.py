@@ -7,7 +7,7 @@ from support.podnode import PodNode
 from support.provider import PushingProvider
 from support.waiting import eventually
 
-from virtual_kubelet.errors import InvalidInput, NotSupported, ProviderError
+from virtual_kubelet.errors import InvalidInput, NotSupported, ProviderError, Unavailable
 from virtual_kubelet.runtime.threads import Deadline
 
 
@@ -173,3 +173,33 @@ def test_a_server_that_drops_part_of_a_status_is_not_asked_for_ever(node, provid
         for name in node.informer.store.keys():  # noqa: SIM118
             node.pods.look_at(name)
     assert len(writes) == 3
+
+
+class Asking(PushingProvider):
+    """Pushes no status: it wants to be asked."""
+
+    def changed(self, pod):
+        if self.callback is not None:
+            self.callback(*self.key(pod), None)
+
+
+@pytest.fixture
+def asking(plane, tmp_path):
+    with PodNode(plane, Asking(), tmp_path) as node:
+        node.listed()
+        yield node
+
+
+def test_a_question_in_the_middle_of_a_creation_is_answered(asking):
+    asking.apply()
+    asking.wait_phase("Running")
+
+
+def test_a_question_that_could_not_be_answered_is_asked_again(asking):
+    provider = asking.provider
+    asking.apply()
+    asking.wait_phase("Running")
+    asking.settled()
+    provider.fail("get_pod", *[Unavailable("away")] * 3)
+    provider.set_status("web", {"phase": "Failed"})
+    asking.wait_phase("Failed")

@@ -121,10 +121,11 @@ class Client:
         query: Query | None = None,
         limited: bool = True,
         timeout: float = TIMEOUT,
+        cancel: StopSignal | None = None,
     ) -> JsonObject:
-        """Return one object."""
+        """Return one object. For `cancel`, here and below, see `list`."""
         path = resource.path(namespace, name)
-        return self._object("GET", path, query=query, limited=limited, timeout=timeout)
+        return self._object("GET", path, query=query, limited=limited, timeout=timeout, cancel=cancel)
 
     def list(
         self,
@@ -154,10 +155,13 @@ class Client:
         query: Query | None = None,
         limited: bool = True,
         timeout: float = TIMEOUT,
+        cancel: StopSignal | None = None,
     ) -> JsonObject:
         """Create an object, or POST to a subresource of the object `name`; return the answer."""
         path = resource.path(namespace, name, subresource)
-        return self._object("POST", path, query=query, body=body, limited=limited, timeout=timeout)
+        return self._object(
+            "POST", path, query=query, body=body, limited=limited, timeout=timeout, cancel=cancel
+        )
 
     def update(
         self,
@@ -170,10 +174,13 @@ class Client:
         query: Query | None = None,
         limited: bool = True,
         timeout: float = TIMEOUT,
+        cancel: StopSignal | None = None,
     ) -> JsonObject:
         """Replace an object; return it as it is now."""
         path = resource.path(namespace, name, subresource)
-        return self._object("PUT", path, query=query, body=body, limited=limited, timeout=timeout)
+        return self._object(
+            "PUT", path, query=query, body=body, limited=limited, timeout=timeout, cancel=cancel
+        )
 
     def patch(
         self,
@@ -187,6 +194,7 @@ class Client:
         query: Query | None = None,
         limited: bool = True,
         timeout: float = TIMEOUT,
+        cancel: StopSignal | None = None,
     ) -> JsonObject:
         """Patch an object; return it as it is now."""
         path = resource.path(namespace, name, subresource)
@@ -198,6 +206,7 @@ class Client:
             content_type=content_type,
             limited=limited,
             timeout=timeout,
+            cancel=cancel,
         )
 
     def delete(

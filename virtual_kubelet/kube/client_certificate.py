@@ -187,8 +187,8 @@ class Renewal:
             return
         signed = read(self._client, self._pending)
         if signed is not None:
+            save(self._path, signed)  # where that fails, it is read again
             self._pending = None
-            save(self._path, signed)
             logger.info("the client certificate is renewed")
 
 

@@ -167,7 +167,12 @@ class EventRecorder:
                 break
             with self._condition:
                 entry = self._outbox.take()
-            self._write(entry)
+            try:
+                self._write(entry)
+            except Exception:
+                # One that is odd (text that is no Unicode) must not end all that come after it.
+                logger.exception("an event could not be written")
+                self._count["failed"].inc()
         with self._condition:
             self._count["dropped"].inc(len(self._outbox))
 

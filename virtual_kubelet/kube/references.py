@@ -204,6 +204,7 @@ class References:
                 if entry.completed > asked:
                     return
                 entry.begun += 1
+                number = entry.begun
                 entry.stale = False
                 before, first = entry.value, entry.completed == 0
             value, error = self._fetch(entry)
@@ -217,7 +218,8 @@ class References:
         pods = self._users(key)
         pause = self._pause(key, value, error, pods)
         with self._lock:
-            entry.due = self._clock.monotonic() + pause
+            if entry.begun == number:  # else somebody has read later, and for more pods
+                entry.due = self._clock.monotonic() + pause
         if error is None and not first and _differ(before, value):
             self._tell(pods)
 

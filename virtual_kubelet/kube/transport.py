@@ -143,7 +143,7 @@ class Transport:
         """
         pool = self._current_pool()
         with _interruptible(cancel) if cancel is not None else _UNINTERRUPTED:
-            return pool.urlopen(
+            response = pool.urlopen(
                 method,
                 self._prefix + path,
                 body=body,
@@ -152,6 +152,9 @@ class Transport:
                 timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout),
                 preload_content=not stream,
             )
+            if stream and response.status >= 300:
+                response.read(cache_content=True)  # an error, and all of it: here `cancel` ends the wait
+            return response
 
     def close(self) -> None:
         """Close all connections; requests under way fail now."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from typing import Any
 
 from virtual_kubelet import codec
 from virtual_kubelet.errors import ApiError, ApiNotFound
@@ -19,7 +20,7 @@ from virtual_kubelet.pure import times
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.metrics import Metrics
 from virtual_kubelet.runtime.periodic import Periodic
-from virtual_kubelet.runtime.threads import Deadline
+from virtual_kubelet.runtime.threads import Deadline, StopSignal
 
 __all__ = ["NodeLease"]
 
@@ -56,6 +57,8 @@ class NodeLease:
         self._clock = clock
         self._lease: JsonObject | None = None  # as the server last gave it; of the renewing thread alone
         self._failing = False  # of the renewing thread alone
+        self._stop = StopSignal(clock)
+        self._how: dict[str, Any] = {"limited": False, "timeout": TIMEOUT, "cancel": self._stop}
         self._periodic = Periodic(
             self._renew_or_log, INTERVAL, name="node-lease", jitter=JITTER, clock=clock, chance=chance
         )
@@ -66,6 +69,7 @@ class NodeLease:
 
     def stop(self, deadline: Deadline) -> None:
         """Stop renewing; the lease is left to run out."""
+        self._stop.set()
         self._periodic.stop(deadline)
 
     def renew_soon(self) -> None:
@@ -76,6 +80,8 @@ class NodeLease:
         try:
             self.renew()
         except ApiError as error:
+            if self._stop.is_set():
+                return
             if not self._failing:  # once an outage, not once a try
                 logger.warning("the node's lease cannot be renewed: %s", error)
             self._failing = True
@@ -94,7 +100,7 @@ class NodeLease:
             except ApiError:
                 # Whatever it was: the lease may have changed, gone, or been written after all. Read it again.
                 self._lease = None
-                if attempt == TRIES:
+                if attempt == TRIES or self._stop.is_set():
                     self._metrics.lease_renewals.labels("failed").inc()
                     raise
             else:
@@ -108,16 +114,16 @@ class NodeLease:
         held = self._lease or self._read()
         if held is not None:
             body = self._renewed(held, uid)
-            return self._client.update(LEASES, self._name, body, NAMESPACE, limited=False, timeout=TIMEOUT)
+            return self._client.update(LEASES, self._name, body, NAMESPACE, **self._how)
         if not uid:
             return None  # `renew_soon` comes with the node
         body = self._renewed({"metadata": {"name": self._name, "namespace": NAMESPACE}}, uid)
         body["apiVersion"], body["kind"] = LEASES.api_version, LEASES.kind
-        return self._client.create(LEASES, body, NAMESPACE, limited=False, timeout=TIMEOUT)
+        return self._client.create(LEASES, body, NAMESPACE, **self._how)
 
     def _read(self) -> JsonObject | None:
         try:
-            return self._client.get(LEASES, self._name, NAMESPACE, limited=False, timeout=TIMEOUT)
+            return self._client.get(LEASES, self._name, NAMESPACE, **self._how)
         except ApiNotFound:
             return None
 

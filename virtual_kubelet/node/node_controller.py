@@ -29,7 +29,7 @@ from virtual_kubelet.pure.node_object import NodeWish, base_node, normal_quantit
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.metrics import Metrics
 from virtual_kubelet.runtime.periodic import Periodic
-from virtual_kubelet.runtime.threads import Deadline
+from virtual_kubelet.runtime.threads import Deadline, StopSignal
 
 __all__ = ["NodeController"]
 
@@ -74,10 +74,13 @@ class NodeController:
         self._addresses = addresses
         self._not_ready_on_stop = not_ready_on_stop
         self._clock = clock
-        self._writer = NodeWriter(client, name, event)
+        self._client = client
+        self._stop = StopSignal(clock)
+        self._writer = NodeWriter(client, name, event, cancel=self._stop)
         self._ping = Ping(provider, calls, self.report_soon, clock=clock)
         self._lease = NodeLease(client, name, self._uid, metrics=metrics, clock=clock)
-        self._periodic = Periodic(self._report_or_log, INTERVAL, name="node-status", clock=clock)
+        # A daemon: it asks the provider, which may hang.
+        self._periodic = Periodic(self._report_or_log, INTERVAL, name="node-status", clock=clock, daemon=True)
         self._condition = threading.Condition()
         self._ready = False  # the API server holds Ready=True; under the condition
         self._stopped = False  # under the condition
@@ -88,6 +91,7 @@ class NodeController:
         self._conditions: list[Condition] = []
         self._written_at: float | None = None  # monotonic
         self._last: Node | None = None  # what was last wanted
+        self._vanished = False  # the API server has no such node, whatever the watch has told
         self._greeted = False
         self._failure = ""  # of the last report
         informer.add_handler(self._on_node)
@@ -100,6 +104,7 @@ class NodeController:
 
     def stop(self, deadline: Deadline) -> None:
         """Stop all three; say that the node is not ready if so configured."""
+        self._stop.set()  # first: nobody waits for an API server that stands still
         self._lease.stop(deadline)
         self._periodic.stop(deadline)
         self._ping.stop(deadline)
@@ -153,6 +158,8 @@ class NodeController:
         try:
             self._report()
         except ApiError as error:
+            if self._stop.is_set():
+                return
             if str(error) != self._failure:  # once an outage, not once a try
                 logger.warning("node %s cannot be reported: %s", self._name, error)
             self._failure = str(error)
@@ -163,7 +170,8 @@ class NodeController:
 
     def _report(self) -> None:
         """Bring the API server's node up to date: one run of the loop."""
-        current = self._known() or self._read()
+        current = (None if self._vanished else self._known()) or self._read()
+        self._vanished = False
         wanted = self._wanted(current)
         if current is None:
             current = self._writer.register(wanted)
@@ -178,7 +186,8 @@ class NodeController:
             current = self._writer.bring(current, wanted)
             answer = self._writer.report(current, wanted, heartbeat=self._is_due())
         except ApiNotFound:
-            self.report_soon()  # deleted under our hands
+            self._vanished = True  # deleted under our hands
+            self.report_soon()
             return
         if answer is not None:
             self._written_at = self._clock.monotonic()
@@ -271,13 +280,14 @@ class NodeController:
             self._event(after, "Normal", reason, f"Node {self._name} status is now: {reason}")
 
     def _say_not_ready(self, wanted: Node) -> None:
+        writer = NodeWriter(self._client, self._name, self._event)
         try:
-            current = self._writer.read()
+            current = writer.read()
             held = current.get("status", {}).get("conditions") or []
             now = times.rfc3339(self._clock.now())
             conditions = node_conditions(self._conditions, held, problem="the agent was stopped", now=now)
             status: NodeStatus = {**wanted["status"], "conditions": conditions}
-            self._writer.report(current, {**wanted, "status": status}, heartbeat=True)
+            writer.report(current, {**wanted, "status": status}, heartbeat=True)
         except ApiError as error:
             logger.warning("the node could not be reported as not ready: %s", error)
 

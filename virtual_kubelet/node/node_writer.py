@@ -11,6 +11,7 @@ from virtual_kubelet.kube.client import Client
 from virtual_kubelet.kube.resources import NODES
 from virtual_kubelet.objects import JsonObject, Node
 from virtual_kubelet.pure import node_object
+from virtual_kubelet.runtime.threads import StopSignal
 
 __all__ = ["NodeWriter"]
 
@@ -23,19 +24,23 @@ Event = Callable[[Any, str, str, str], None]
 
 
 class NodeWriter:
-    """Brings one Node of the API server in line with what is wanted. For one thread at a time."""
+    """Brings one Node of the API server in line with what is wanted. For one thread at a time.
 
-    def __init__(self, client: Client, name: str, event: Event) -> None:
+    Setting `cancel` ends a request that is under way, and all that come after it.
+    """
+
+    def __init__(self, client: Client, name: str, event: Event, *, cancel: StopSignal | None = None) -> None:
         self._client = client
         self._name = name
         self._event = event
+        self._how: dict[str, Any] = {"limited": False, "timeout": TIMEOUT, "cancel": cancel}
         self._refused: set[str] = set()  # what our rights do not allow; said once each
         self._unmoved: JsonObject = {}
         """What remained of the last status patch after the server had taken it: not worth sending again."""
 
     def read(self) -> Node:
         """Return the node as it is now; raise `ApiNotFound` where there is none."""
-        return cast("Node", self._client.get(NODES, self._name, limited=False, timeout=TIMEOUT))
+        return cast("Node", self._client.get(NODES, self._name, **self._how))
 
     def register(self, wanted: Node) -> Node:
         """Create the node; return the one that is there where somebody was faster."""
@@ -72,7 +77,7 @@ class NodeWriter:
 
     def _create(self, wanted: Node) -> Node:
         body = node_object.registration(wanted)
-        return cast("Node", self._client.create(NODES, body, limited=False, timeout=TIMEOUT))
+        return cast("Node", self._client.create(NODES, body, **self._how))
 
     def _bring_metadata(self, current: Node, wanted: Node) -> Node:
         patch = node_object.metadata_patch(current, self._allowed(wanted, current))
@@ -104,9 +109,7 @@ class NodeWriter:
         return current
 
     def _patch(self, patch: JsonObject, subresource: str | None = None) -> Node:
-        answer = self._client.patch(
-            NODES, self._name, patch, subresource=subresource, limited=False, timeout=TIMEOUT
-        )
+        answer = self._client.patch(NODES, self._name, patch, subresource=subresource, **self._how)
         return cast("Node", answer)
 
     def _allowed(self, wanted: Node, current: Node | None = None) -> Node:

@@ -30,6 +30,7 @@ DEFAULT_GRACE = 30  # seconds, the API's own default
 MARGIN = 10.0  # seconds beyond the grace period for the backend to do what it was told
 REMINDER_INTERVAL = 60.0  # seconds between reminders to a provider that does not end a pod
 MEMORY = PUSHED_INTERVAL + 60.0  # seconds, past the next listing, for which what is done with is remembered
+STANDSTILL = 2.0  # seconds by which a look is late if this process stood still, or had no time
 POLL = Backoff(initial=0.2, maximum=2.0)
 POLL_PUSHING = Backoff(initial=1.0, maximum=10.0)  # in case a pushed word got lost
 
@@ -47,6 +48,7 @@ class _Ending:
     grace: int
     order: int  # of our delete_pod: older words about the pod do not count
     began: float  # monotonic
+    due: float  # monotonic: when the next look at it is expected
     asked: int = 0
     next_ask: float = 0.0  # monotonic
     forget_at: float | None = None  # monotonic, once it is done with
@@ -137,7 +139,8 @@ class PodEndings:
             else:
                 if announce:
                     self._event(pod, "Normal", "ProviderDeleteSuccess", "Delete pod in provider successfully")
-        ending = _Ending(grace, order, self._clock.monotonic())
+        now = self._clock.monotonic()
+        ending = _Ending(grace, order, now, now)
         ending.next_ask = ending.began + self._poll().delay(1)
         with self._lock:
             self._endings[uid] = ending
@@ -147,6 +150,9 @@ class PodEndings:
         if self._is_gone(pod, ending):
             return Progress(gone=True, overdue=False, delay=0.0)
         now = self._clock.monotonic()
+        if now > ending.due + STANDSTILL:
+            # So may the provider have, in the same process: it gets the time in which it could not tell.
+            ending.began += now - ending.due
         deadline = ending.began + ending.grace + MARGIN
         # The deadline is a reason to ask once more, before anything is done because of it.
         if now >= ending.next_ask or deadline <= now < deadline + POLL.initial:
@@ -154,8 +160,8 @@ class PodEndings:
             if self._is_gone(pod, ending):
                 return Progress(gone=True, overdue=False, delay=0.0)
         overdue = now >= deadline
-        due = ending.next_ask if overdue else min(ending.next_ask, deadline)
-        return Progress(gone=False, overdue=overdue, delay=max(0.0, due - now))
+        ending.due = max(now, ending.next_ask if overdue else min(ending.next_ask, deadline))
+        return Progress(gone=False, overdue=overdue, delay=ending.due - now)
 
     def _ask(self, pod: Pod, ending: _Ending) -> None:
         metadata = pod["metadata"]

@@ -124,7 +124,6 @@ class PodLaunch:
 
         Failed only where nothing would bring a copy of it at once: under a ReplicaSet that is a storm.
         """
-        look.record.refused = changeable(look.pod)
         message = str(error)
         logger.warning("%s: refused: %s", look.key, message)
         if look.pod["spec"].get("restartPolicy") == "Never":
@@ -132,6 +131,7 @@ class PodLaunch:
         else:
             status = pod_status.waiting(look.pod, reason, message, status_reason=pod_status.PROVIDER_FAILED)
         self._writer.write(look.pod, status, look.record)
+        look.record.refused = changeable(look.pod)  # only now: what could not be said is found out again
 
     def _wait(
         self, look: Look, reason: str, error: ProviderError, *, container: str = "", status_reason: str = ""

@@ -77,7 +77,11 @@ class PodSync:
             return self._sweep(key, strangers)
         look = Look(key, pod, uid, self._records.of(key, uid), sightings.get(uid))
         if look.mine is not None and self._snapshot.take_question(uid):
-            look = self._asked(look)
+            try:
+                look = self._asked(look)
+            except BaseException:
+                self._snapshot.ask_again(uid)
+                raise
         act = self._choose(look, strangers=bool(strangers))
         if act is Act.SWEEP:
             delay = self._removal.sweep(key, strangers)

@@ -152,7 +152,8 @@ class Snapshot:
             if status is None:
                 self._questions.add(uid)
             news = status is None or self._sightings.hear(namespace, name, uid, status)
-            held = uid in self._held
+            # Who holds it looks at its status afterwards, but would not ask.
+            held = status is not None and uid in self._held
         if news and not held:
             self._on_news(f"{namespace}/{name}")
 
@@ -162,6 +163,11 @@ class Snapshot:
             asked = uid in self._questions
             self._questions.discard(uid)
             return asked
+
+    def ask_again(self, uid: str) -> None:
+        """Take note that a question could not be answered."""
+        with self._lock:
+            self._questions.add(uid)
 
     @contextmanager
     def holding(self, uid: str) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 from virtual_kubelet.errors import ApiForbidden, ApiUnavailable, ConfigError
@@ -33,6 +34,7 @@ class Synced:
         self._timeout = timeout
         self._clock = clock
         self._stop = StopSignal(clock)
+        self._calling = threading.RLock()  # held while `on_synced` is called
 
     def start(self) -> None:
         """Wait."""
@@ -44,9 +46,12 @@ class Synced:
                     raise ConfigError(f"the API server does not let this agent watch: {error}") from error
                 if deadline is not None and deadline.expired:
                     raise ApiUnavailable(f"no complete list within {self._timeout:g} s: {error}")
-        if not self._stop.is_set():
-            self._on_synced()
+        with self._calling:
+            if not self._stop.is_set():
+                self._on_synced()
 
     def stop(self, deadline: Deadline) -> None:
-        """End the wait."""
+        """End the wait; one that is over has called `on_synced` to its end, if `deadline` allows, or never will."""
         self._stop.set()
+        if self._calling.acquire(timeout=deadline.remaining()):
+            self._calling.release()
