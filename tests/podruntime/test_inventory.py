@@ -1,8 +1,11 @@
-"""Lists that fail are tried again, and by one chain of tries only."""
+"""Lists: those that fail are tried again, by one chain of tries only; those that come late bring nothing back."""
 
 from __future__ import annotations
 
 import pytest
+from support.pod_driver import runtime_node
+from support.pod_world import make_pod
+from support.waiting import eventually
 
 from virtual_kubelet.errors import Unavailable
 from virtual_kubelet.podruntime.driver import CREATED, EXITED, RUNNING, ContainerInfo
@@ -19,7 +22,7 @@ class Away:
 def test_however_many_lists_fail_one_more_is_asked_for():
     planned, asked = [], []
     inventory = Inventory(
-        Away(), None, SteppedClock(0), lambda seconds, call: planned.append((seconds, call))
+        Away(), NoStore(), SteppedClock(0), lambda seconds, call: planned.append((seconds, call))
     )
     for _ in range(3):
         with pytest.raises(Unavailable):
@@ -53,6 +56,9 @@ class NoStore:
     def __init__(self):
         self.table = Table()
 
+    def begin_list(self):
+        pass
+
     def adopt(self, uid, infos):
         pass
 
@@ -71,3 +77,20 @@ def test_what_nobody_can_ask_about_is_removed(states, removed):
     shelf = Shelf(*states)
     Inventory(shelf, NoStore(), SteppedClock(0), lambda seconds, call: None).take(lambda: None)
     assert shelf.removed == removed
+
+
+def test_a_list_of_before_brings_back_no_pod_that_was_forgotten_since(tmp_path):
+    with runtime_node(tmp_path) as node:
+        pod = make_pod()
+        worker = node.run(pod)
+        worker.fail("Evicted", "emptyDir")
+        eventually(lambda: worker.state.over)
+        node.driver.list_gate.shut()
+        node.manager.lost_track()
+        assert node.driver.list_gate.reached.wait(30)
+        node.manager.delete_pod(pod)
+        node.driver.list_gate.open()
+        node.listed()
+        assert node.manager.get_pods() == []
+        assert list((tmp_path / "pods").iterdir()) == []
+        assert node.driver.started == ["u_c_0"]

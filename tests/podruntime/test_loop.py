@@ -70,6 +70,35 @@ def test_sockets(loop):
         eventually(lambda: seen == [b"hello"])
 
 
+def test_where_the_loop_stood_still_what_has_come_goes_before_the_timer_that_waits_for_it(loop, clock):
+    one, two = socket.socketpair()
+    standing, going_on = threading.Event(), threading.Event()
+    timers, seen = [], []
+
+    def ask(events):
+        loop.watch(one, selectors.EVENT_READ, answered)
+        timers.append(loop.after(1, lambda: seen.append("timed out")))
+        standing.set()
+        assert going_on.wait(30)
+
+    def answered(events):
+        loop.forget(one)
+        seen.append("answered")
+        timers[0].cancel()
+
+    with one, two:
+        loop.call(lambda: loop.watch(one, selectors.EVENT_WRITE, ask))
+        assert standing.wait(30)
+        two.send(b"in time")
+        clock.advance(2)
+        going_on.set()
+        eventually(lambda: seen)
+        over = threading.Event()
+        loop.after(0, over.set)  # behind whatever else is due
+        assert over.wait(30)
+    assert seen == ["answered"]
+
+
 def test_a_stopped_loop_runs_nothing_and_may_be_stopped_again():
     loop = Loop("test-loop")
     loop.start()

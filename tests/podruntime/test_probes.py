@@ -312,7 +312,7 @@ def test_commands(check):
     check.commands.result = CommandResult(137, timed_out=True)
     assert check({"exec": {"command": ["x", "y"]}}) == CheckResult(False, 'command "x y" timed out')
     check.commands.result = CommandResult(-1, error="no supervisor")
-    assert check({"exec": {"command": ["x"]}}) == CheckResult(False, "no supervisor")
+    assert check({"exec": {"command": ["x"]}}) == CheckResult(False, "no supervisor", known=False)
 
 
 def test_what_cannot_be_asked(check):
@@ -332,7 +332,7 @@ class Target:
             container=container,
             info=lambda name: INFO,
             verdict=lambda probe, ok: self.verdicts.append((probe.kind, ok)),
-            failed=lambda probe, message: self.failures.append(message),
+            failed=lambda probe, result: self.failures.append(result.message),
         )
 
 
@@ -366,3 +366,14 @@ def test_a_failed_liveness_probe_is_told_once(loop):
     eventually(lambda: target.verdicts)
     prober.remove("u")
     assert (target.verdicts, len(target.failures)) == ([("liveness", False)], 2)
+
+
+def test_what_could_not_be_asked_counts_neither_way(loop):
+    commands, target = Commands(), Target()
+    commands.result = CommandResult(-1, error="the connection broke")
+    prober = Prober(Checks(commands, loop), loop, SYSTEM)
+    prober.sync("u", [wanted("liveness", periodSeconds=0.01, failureThreshold=1)], target.target)
+    eventually(lambda: len(target.failures) >= 2)
+    assert target.verdicts == []
+    commands.result = CommandResult(1, "bad")
+    eventually(lambda: target.verdicts == [("liveness", False)])

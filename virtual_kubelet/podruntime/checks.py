@@ -55,7 +55,7 @@ class Checks:
 
         `host` is the pod's address, for handlers that name no other.
 
-        Raises nothing: what cannot be run has failed.
+        Raises nothing: what cannot be run has failed. Where the driver failed, the result is not `known`.
         """
         host = info.ip or host
         try:
@@ -76,7 +76,7 @@ class Checks:
     def _exec(self, info: ContainerInfo, command: list[str], timeout: float, done: Done) -> None:
         def finished(result: CommandResult) -> None:
             if result.error:
-                done(CheckResult(False, result.error))
+                done(CheckResult(False, result.error, known=False))
             elif result.timed_out:
                 text = f'command "{" ".join(command)}" timed out'
                 done(CheckResult(False, text))

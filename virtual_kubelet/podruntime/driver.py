@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from virtual_kubelet.errors import ProviderError
+from virtual_kubelet.errors import ProviderError, Unavailable
 from virtual_kubelet.objects import Condition, Container, JsonObject, Node, Pod
 from virtual_kubelet.provider import ExecIO, LogOptions, LogStream
 from virtual_kubelet.runtime.threads import Deadline
@@ -40,6 +40,7 @@ __all__ = [
     "Listener",
     "Mount",
     "Sandbox",
+    "SandboxChanged",
 ]
 
 CREATED = "created"
@@ -94,6 +95,10 @@ class ImageError(ProviderError):
         self.reason = reason
 
 
+class SandboxChanged(Unavailable):
+    """What a container was to be made in is gone, or has another address: the pod is to be prepared again."""
+
+
 @dataclass(frozen=True)
 class Mount:
     """The file or directory `source` of this machine, for the container at `target`."""
@@ -126,7 +131,10 @@ class ContainerRequest:
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a command in a container ended; `error` says why it could not be run at all."""
+    """How a command in a container ended; `error` says why nobody knows: the backend could not run or follow it.
+
+    A command that the container does not have has ended, with 127 and the reason as its output.
+    """
 
     exit_code: int
     output: str = ""

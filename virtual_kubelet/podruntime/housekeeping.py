@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
-from virtual_kubelet.errors import ProviderError
-from virtual_kubelet.podruntime.pod_worker import PodWorker
 from virtual_kubelet.podruntime.store import Store
 from virtual_kubelet.runtime.clock import Clock
 
 __all__ = ["PERIOD", "Housekeeping"]
-
-logger = logging.getLogger(__name__)
 
 PERIOD = 10.0
 REFRESH_PERIOD = 60.0  # of volumes, beside what is told of changes: tokens grow old
@@ -35,17 +29,7 @@ class Housekeeping:
         if self._clock.monotonic() - self._refreshed_at >= REFRESH_PERIOD:
             self._refreshed_at = self._clock.monotonic()
             for worker in self._store.table.all():
-                self.refresh(worker)
-
-    def refresh(self, worker: PodWorker) -> None:
-        """Bring what a pod's volumes hold up to date; from any thread."""
-        if not worker.state.prepared or not worker.state.needs_room():
-            return
-        try:
-            self._store.tools.operations.volumes.refresh(worker.state.pod)
-        except ProviderError as error:
-            # What is there stays as it is, as in the kubelet.
-            logger.info("pod %s: its volumes cannot be refreshed: %s", worker.uid, error)
+                worker.refresh()
 
     def _evict(self) -> None:
         operations = self._store.tools.operations

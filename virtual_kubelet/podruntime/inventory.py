@@ -47,6 +47,7 @@ class Inventory:
     def take(self, again: Callable[[], None]) -> None:
         """List all containers; when that fails, ask for the next try by `again`, and raise."""
         began = self._clock.monotonic()
+        self._store.begin_list()
         try:
             infos = self._driver.list_containers()
         except ProviderError:

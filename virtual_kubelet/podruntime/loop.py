@@ -67,6 +67,8 @@ class Loop:
         """End the thread."""
         with self._lock:
             self._stopped = True
+            self._calls.clear()
+            self._timers.clear()
             thread = self._thread
             self._poke()
         if thread is not None:
@@ -120,29 +122,39 @@ class Loop:
         self._selector.register(reader, selectors.EVENT_READ, None)
         try:
             while True:
-                timeout, due, stopped = self._next()
+                now = self._clock.monotonic()
+                timeout, stopped = self._next(now)
                 if stopped:
                     return
-                for callback in due:
-                    self._guard(callback)
-                for key, events in self._selector.select(0 if due else timeout):
+                for key, events in self._selector.select(timeout):
                     if key.data is None:
                         _empty(reader)
                     else:
                         self._guard(lambda key=key, events=events: key.data(events))  # type: ignore[misc]
+                # After the sockets, and only what was due before they were looked at: where this thread stood still,
+                # an answer that came in time must not lose to its probe's timer.
+                for callback in self._due(now):
+                    self._guard(callback)
         finally:
             self._close(reader)
 
-    def _next(self) -> tuple[float | None, list[Callable[[], None]], bool]:
+    def _next(self, now: float) -> tuple[float | None, bool]:
+        """Return how long to wait for sockets, None for ever, and whether the loop has been stopped."""
         with self._lock:
-            now = self._clock.monotonic()
+            while self._timers and self._timers[0].callback is None:
+                heapq.heappop(self._timers)
+            timeout = self._timers[0].due - now if self._timers else None
+            return 0.0 if self._calls else timeout, self._stopped
+
+    def _due(self, now: float) -> list[Callable[[], None]]:
+        """Take out what is to be called: what was asked for, and the timers that were due at `now`."""
+        with self._lock:
             due, self._calls = self._calls, []
-            while self._timers and (self._timers[0].callback is None or self._timers[0].due <= now):
+            while self._timers and self._timers[0].due <= now:
                 callback = heapq.heappop(self._timers).callback
                 if callback is not None:
                     due.append(callback)
-            timeout = self._timers[0].due - now if self._timers else None
-            return timeout, due, self._stopped
+            return due
 
     def _guard(self, callback: Callable[[], None]) -> None:
         try:

@@ -124,7 +124,7 @@ class PodManager(Access):
                 Periodic(housekeeping.run, PERIOD, name=f"{name}-housekeeping", jitter=JITTER, clock=clock),
             ]
         )
-        return _Parts(context, store, inventory, housekeeping, relist, services)
+        return _Parts(context, store, inventory, relist, services)
 
     def _need(self) -> _Parts:
         if self._parts is None:
@@ -177,9 +177,8 @@ class PodManager(Access):
         worker = self._pods.get(pod["metadata"]["uid"])
         if worker is None:
             raise NotFound(f'pod "{pod["metadata"]["name"]}" not found')
-        parts = self._need()
-        parts.store.update(worker, pod)
-        self._tasks.submit(lambda: parts.housekeeping.refresh(worker))
+        self._need().store.update(worker, pod)
+        self._tasks.submit(worker.refresh)
 
     def delete_pod(self, pod: Pod) -> None:
         """Begin to end a pod; one that has ended already is forgotten."""
@@ -252,9 +251,8 @@ class PodManager(Access):
     def _references_changed(self, namespace: str, name: str) -> None:
         worker = self._pods.find(namespace, name)
         if worker is not None:
-            housekeeping = self._need().housekeeping
             worker.hurry()
-            self._tasks.submit(lambda: housekeeping.refresh(worker))
+            self._tasks.submit(worker.refresh)
 
 
 @dataclass(frozen=True)
@@ -264,7 +262,6 @@ class _Parts:
     context: PodContext
     store: Store
     inventory: Inventory
-    housekeeping: Housekeeping
     relist: Periodic
     services: ServiceGroup
 

@@ -33,6 +33,7 @@ class CheckResult:
 
     ok: bool
     message: str = ""
+    known: bool = True  # False: it could not be asked, which says nothing of the container
 
 
 Done = Callable[[CheckResult], None]

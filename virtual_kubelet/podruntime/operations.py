@@ -22,6 +22,7 @@ from virtual_kubelet.podruntime.driver import (
     Driver,
     ImageError,
     Sandbox,
+    SandboxChanged,
 )
 from virtual_kubelet.podruntime.pod_state import StartFrom
 from virtual_kubelet.podruntime.volumes import Volumes
@@ -114,6 +115,8 @@ class Operations:
         request = self._request(source, container, attempt, sandbox)
         try:
             container_id = self.driver.create(request)
+        except SandboxChanged:
+            raise
         except InvalidInput as error:
             raise StartError("CreateContainerConfigError", str(error)) from error
         except ProviderError as error:

@@ -21,7 +21,7 @@ from virtual_kubelet.podruntime.actions import (
 )
 from virtual_kubelet.podruntime.containers import find
 from virtual_kubelet.podruntime.decisions import PREPARE, TEAR_DOWN
-from virtual_kubelet.podruntime.driver import ContainerInfo, Driver
+from virtual_kubelet.podruntime.driver import ContainerInfo, Driver, SandboxChanged
 from virtual_kubelet.podruntime.hooks import Hooks
 from virtual_kubelet.podruntime.operations import Operations, SandboxError, StartError
 from virtual_kubelet.podruntime.pod_state import PodState
@@ -106,6 +106,9 @@ class Performer:
         try:
             if start is not None:
                 self.state.tell(self.operations.start(start, action.name, action.attempt))
+        except SandboxChanged as error:
+            logger.info("pod %s: %s; it is prepared again", self.state.uid, error)
+            self.state.unprepared(action.name)
         except ProviderError as error:
             reason = error.reason if isinstance(error, StartError) else "CreateContainerError"
             self._could_not_start(action.name, reason, str(error))

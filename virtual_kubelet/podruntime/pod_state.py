@@ -346,6 +346,12 @@ class PodState:
                 return None
             return StartFrom(self._pod, record.sandbox, self._whole)
 
+    def unprepared(self, name: str) -> None:
+        """Note that a start has found the pod's surroundings changed: they are made, or found, again first."""
+        with self._lock:
+            self._busy.discard(name)
+            self._prepared = False
+
     def finished(
         self, what: str, change: Callable[[PodRecord], None] | None = None, *, prepared: bool = False
     ) -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from virtual_kubelet.errors import ProviderError
 from virtual_kubelet.objects import Container, Pod, PodStatus
 from virtual_kubelet.podruntime import transitions
+from virtual_kubelet.podruntime.actions import Action
+from virtual_kubelet.podruntime.checks import CheckResult
 from virtual_kubelet.podruntime.containers import find, grace_period
 from virtual_kubelet.podruntime.driver import ContainerInfo, Driver
 from virtual_kubelet.podruntime.hooks import Hooks
@@ -64,6 +67,8 @@ class PodWorker:
         )
         self._tools = tools
         self._saving = threading.Lock()  # one writer of the record's file at a time, each with the newest
+        self._refreshing = threading.Lock()  # one refresh at a time; nobody waits for it
+        self._stale = False  # whether a refresh has been asked for that has not begun
         self._performer = Performer(
             state=self.state,
             driver=tools.driver,
@@ -118,6 +123,28 @@ class PodWorker:
         self.state.tell_all(infos, began)
         self.look()
 
+    def refresh(self) -> None:
+        """Bring what its volumes hold up to date; while another thread is about it, have it do so once more.
+
+        Side by side, the one that read the older content might be the last to write.
+        """
+        self._stale = True
+        while self._stale and self._refreshing.acquire(blocking=False):
+            try:
+                self._stale = False  # before anything is read: what changes from here on is another refresh
+                self._refresh()
+            finally:
+                self._refreshing.release()
+
+    def _refresh(self) -> None:
+        if not self.state.prepared or not self.state.needs_room():
+            return
+        try:
+            self._tools.operations.volumes.refresh(self.state.pod)
+        except ProviderError as error:
+            # What is there stays as it is, as in the kubelet.
+            logger.info("pod %s: its volumes cannot be refreshed: %s", self.uid, error)
+
     # -- a look ---------------------------------------------------------------------------------------
 
     def step(self) -> float | None:
@@ -125,17 +152,31 @@ class PodWorker:
         self.state.take_in(self._tools.operations.termination_message)
         decision = self.state.decide()
         self._save()
-        again = False
-        for action in decision.actions:
-            again = self._performer.perform(action) or again
+        again, failure = self._perform(decision.actions)
         self._save()
         status = self.state.news()
         if status is not None:
             self._tools.report(self.state, status)
         self._tools.prober.sync(self.uid, self.state.wanted_probes(), self._target)
+        if failure is not None:
+            raise failure
         if again:
             return 0.0
         return None if decision.wake_at is None else max(0.0, decision.wake_at - self._tools.clock.now())
+
+    def _perform(self, actions: Iterable[Action]) -> tuple[bool, Exception | None]:
+        """Do it all; return whether to look again at once, and what failed first.
+
+        All of it counts as under way: what a failure kept from being done would never be decided again.
+        """
+        again = False
+        failure: Exception | None = None
+        for action in actions:
+            try:
+                again = self._performer.perform(action) or again
+            except Exception as error:  # noqa: BLE001 - raised when the look is over
+                failure = failure or error
+        return again, failure
 
     def _save(self) -> None:
         with self._saving:
@@ -155,8 +196,10 @@ class PodWorker:
         slot = find(self.state.pod, name)
         return None if slot is None else slot.container
 
-    def _probe_failed(self, probe: Wanted, message: str) -> None:
-        self._performer.event("Warning", "Unhealthy", f"{probe.kind.capitalize()} probe failed: {message}")
+    def _probe_failed(self, probe: Wanted, result: CheckResult) -> None:
+        outcome = "failed" if result.known else "errored and resulted in unknown state"
+        text = f"{probe.kind.capitalize()} probe {outcome}: {result.message}"
+        self._performer.event("Warning", "Unhealthy", text)
 
     def _probe_verdict(self, probe: Wanted, *, ok: bool) -> None:
         pod = self.state.pod

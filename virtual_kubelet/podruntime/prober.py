@@ -33,8 +33,8 @@ class ProbeTarget:
     info: Callable[[str], ContainerInfo | None]
     verdict: ProbeVerdict
     """Called when results have come often enough."""
-    failed: Callable[[Wanted, str], None]
-    """Called for each failure, for its event."""
+    failed: Callable[[Wanted, CheckResult], None]
+    """Called for each failure, and where nothing could be learnt, for its event."""
 
 
 class _Probe:
@@ -126,12 +126,13 @@ class Prober:
             if probe.stopped:
                 return
             before = probe.streak
-            probe.streak = before.add(probe.wanted.spec, ok=result.ok)
+            if result.known:  # else thrown away, as by the kubelet
+                probe.streak = before.add(probe.wanted.spec, ok=result.ok)
             changed = probe.streak.verdict is not None and probe.streak.verdict != before.verdict
             if changed and probe.wanted.kind in {STARTUP, LIVENESS} and not probe.streak.verdict:
                 _stop(probe)  # the container will be ended; the next one has a probe of its own
         if not result.ok:
-            probe.target.failed(probe.wanted, result.message)
+            probe.target.failed(probe.wanted, result)
         if changed:
             probe.target.verdict(probe.wanted, ok=result.ok)
 

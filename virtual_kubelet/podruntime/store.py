@@ -22,7 +22,9 @@ class Store:
         self.table = table
         self.tools = tools
         self._lock = threading.Lock()
-        self._forgetting: set[str] = set()  # UIDs; under the lock
+        # UIDs, under the lock:
+        self._forgetting: set[str] = set()
+        self._dropped: set[str] = set()  # since the newest list of containers was asked for
 
     def load(self) -> None:
         """Take up the pods of the last agent."""
@@ -50,12 +52,20 @@ class Store:
         self._save(pod)
         worker.update(pod)
 
+    def begin_list(self) -> None:
+        """Note that a list of containers is being asked for: it may still have the pods that are dropped from now on."""
+        with self._lock:
+            self._dropped.clear()
+
     def adopt(self, uid: str, infos: list[ContainerInfo]) -> None:
         """Make a pod of containers that no record knows: the state directory was lost, or is another one's.
 
         Its spec comes from the API server; until that says what it is, nothing of it is started again.
+        A pod that was dropped since the list was asked for is gone, whatever the list says.
         """
         known = self.table.get(uid)
+        if known is None and self._was_dropped(uid):
+            return
         if known is not None and not known.stub:
             return
         pods = self.tools.operations.context.pods()
@@ -73,6 +83,10 @@ class Store:
         record.start_time = min((info.started_at for info in infos if info.started_at), default=0.0)
         self.table.put(PodWorker(whole, record, self.tools, stub=pod is None))
         self._save(whole)
+
+    def _was_dropped(self, uid: str) -> bool:
+        with self._lock:
+            return uid in self._dropped
 
     def _save(self, pod: Pod) -> bool:
         """Write the pod down; return whether values from Secrets were left out."""
@@ -94,6 +108,7 @@ class Store:
         try:
             for container_id in worker.state.ids():
                 self.tools.driver.remove(container_id)
+            self.tools.driver.release_pod(worker.uid)  # again: what ended containers have held
             self.drop(worker.uid)
         finally:
             with self._lock:
@@ -101,6 +116,8 @@ class Store:
 
     def drop(self, uid: str) -> None:
         """Remove all that is left of a pod on this side; the driver has nothing of it any more."""
+        with self._lock:
+            self._dropped.add(uid)  # before it leaves the table: whoever misses it there finds it here
         self.tools.prober.remove(uid)
         self.table.remove(uid)
         self.tools.operations.volumes.remove(uid)

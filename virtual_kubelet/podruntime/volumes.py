@@ -14,6 +14,7 @@ import logging
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def check_volumes(pod: Pod) -> None:
 
 
 class Volumes:
-    """Makes, refreshes and removes volumes. Calls for one pod do not overlap."""
+    """Makes, refreshes and removes volumes. Calls for one pod do not overlap; but `refresh` comes at any time."""
 
     def __init__(
         self, pods: Path, memory: Path | None, context: PodContext, *, lenient: bool = False
@@ -76,6 +77,8 @@ class Volumes:
         self._context = context
         self._lenient = lenient
         """Whether a pod runs without its service account volume rather than not at all."""
+        self._lock = threading.Lock()  # held while content is written, so that no removal begins
+        self._made: set[str] = set()  # UIDs of the pods that have their volumes; under the lock
 
     def open(self) -> None:
         """Make the directories; one for secrets that somebody else could look into is not used."""
@@ -95,6 +98,8 @@ class Volumes:
     def prepare(self, pod: Pod) -> None:
         """Make what is not there; raise `Unavailable` when something it refers to is missing."""
         uid = pod["metadata"]["uid"]
+        with self._lock:
+            self._made.add(uid)
         for volume in pod["spec"].get("volumes") or ():
             try:
                 self._prepare(pod, uid, volume)
@@ -120,29 +125,37 @@ class Volumes:
         else:
             self._fill(pod, uid, volume)
 
-    def _fill(self, pod: Pod, uid: str, volume: JsonObject) -> bool:
-        path = self._path(uid, volume)
+    def _fill(self, pod: Pod, uid: str, volume: JsonObject) -> None:
+        files = self._files(pod, uid, volume)  # it may take long
+        with self._lock:
+            if uid in self._made:  # else they have been removed meanwhile, and nobody would do so again
+                self._write(pod, self._path(uid, volume), files)
+
+    def _files(self, pod: Pod, uid: str, volume: JsonObject) -> Mapping[str, File] | None:
+        """Return what the volume is to hold, None where the pod goes without."""
         try:
-            files = self._context.files(pod, volume)
+            return self._context.files(pod, volume)
         except ProviderError as error:
             if not (self._lenient and is_service_account(volume)):
                 raise ReferenceMissing(str(error), retry_after=error.retry_after) from error
             logger.debug("pod %s goes without volume %s: %s", uid, volume.get("name"), error)
+            return None
+
+    def _write(self, pod: Pod, path: Path, files: Mapping[str, File] | None) -> None:
+        if files is None:
             path.mkdir(mode=0o755, parents=True, exist_ok=True)
-            return False
+            return
         group = _group_of(pod)
         if group >= 0:
             files = {name: File(file.content, file.mode | GROUP_READS) for name, file in files.items()}
-        return payload.write(path, files, group=group)
+        payload.write(path, files, group=group)
 
-    def refresh(self, pod: Pod) -> bool:
+    def refresh(self, pod: Pod) -> None:
         """Bring what ConfigMaps, Secrets, tokens and labels say now into running containers."""
         uid = pod["metadata"]["uid"]
-        changed = False
         for volume in pod["spec"].get("volumes") or ():
             if kind_of(volume) in CONTENT:
-                changed = self._fill(pod, uid, volume) or changed
-        return changed
+                self._fill(pod, uid, volume)
 
     def _path(self, uid: str, volume: JsonObject) -> Path:
         kind = kind_of(volume)
@@ -198,6 +211,8 @@ class Volumes:
 
     def remove(self, uid: str) -> None:
         """Remove the pod's volumes with what is in them; what hostPath points to stays."""
+        with self._lock:
+            self._made.discard(uid)
         shutil.rmtree(self._pods / uid / "volumes", ignore_errors=True)
         shutil.rmtree(self._pods / uid / "containers", ignore_errors=True)
         if self._memory != self._pods:
