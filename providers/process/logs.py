@@ -216,10 +216,11 @@ class _Lines:
     def __init__(self, path: Path, tail: int | None, stream: bytes | None) -> None:
         self._path = path
         self._partial = b""
-        if tail is None:
-            self._file = _open_oldest(path)
-        else:
-            self._file = _open_tail(path, tail, stream)
+        files = _open_all(path)
+        self._file = files[0] if tail is None else _seek_tail(files, tail, stream)
+        for file in files:
+            if file is not self._file:
+                file.close()
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the lines that are complete now."""
@@ -244,9 +245,12 @@ class _Lines:
         inode = os.fstat(self._file.fileno()).st_ino
         for _ in range(ROTATIONS):
             paths = segments(self._path)
+            if not self._path.exists() and segments(self._path) == paths:
+                # In the middle of a rotation, which lasts while the writer stands still or the disk is full.
+                paths.pop()
             try:
                 inodes = [path.stat().st_ino for path in paths]
-                if inodes[-1] == inode:
+                if not inodes or inodes[-1] == inode:
                     return None
                 if inode in inodes:
                     return paths[inodes.index(inode) + 1].open("rb")
@@ -262,25 +266,32 @@ class _Lines:
         self._file.close()
 
 
-def _open_oldest(path: Path) -> BinaryIO:
-    for candidate in segments(path):
-        with contextlib.suppress(FileNotFoundError):
-            return candidate.open("rb")
-    raise FileNotFoundError(path)
+def _open_all(path: Path) -> list[BinaryIO]:
+    """Open the files of a log, oldest first; raise `FileNotFoundError` when there is none."""
+    # Before the others are listed: a rotation in between gives it a name among theirs, and hides none of them.
+    newest = _open(path)
+    files = [file for older in segments(path)[:-1] if (file := _open(older)) is not None]
+    if newest is not None:
+        if any(os.path.sameopenfile(newest.fileno(), file.fileno()) for file in files):
+            newest.close()
+        else:
+            files.append(newest)
+    if not files:
+        raise FileNotFoundError(path)
+    return files
 
 
-def _open_tail(path: Path, count: int, stream: bytes | None) -> BinaryIO:
-    """Open the file in which the last `count` lines begin, at their place."""
+def _open(path: Path) -> BinaryIO | None:
+    """Open one file; None when it has been removed or renamed."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.open("rb")
+    return None
+
+
+def _seek_tail(files: list[BinaryIO], count: int, stream: bytes | None) -> BinaryIO:
+    """Return the file in which the last `count` lines begin, at their place."""
     wanted = count
-    oldest: BinaryIO | None = None
-    for candidate in reversed(segments(path)):
-        try:
-            file = candidate.open("rb")
-        except FileNotFoundError:
-            continue
-        if oldest is not None:
-            oldest.close()
-        oldest = file
+    for file in reversed(files):
         for end, line in _backwards(file):
             entry = parse(line)
             if entry is None or not entry.whole or (stream and entry.stream != stream):
@@ -290,9 +301,7 @@ def _open_tail(path: Path, count: int, stream: bytes | None) -> BinaryIO:
                 return file
             wanted -= 1
         file.seek(0)
-    if oldest is None:
-        raise FileNotFoundError(path)
-    return oldest
+    return files[0]
 
 
 def _backwards(file: BinaryIO) -> Iterator[tuple[int, bytes]]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from virtual_kubelet.providers.process.supervisor.protocol import (
     Message,
     unix_address,
 )
-from virtual_kubelet.providers.process.supervisor_connection import Answer, Connection
+from virtual_kubelet.providers.process.supervisor_connection import Answer, Connection, close_all
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.threads import Deadline, StopSignal, Thread, join_all, spawn
 
@@ -87,20 +88,25 @@ class SupervisorClient:
         """Disconnect."""
         self._stop.set()
         with self._condition:
-            connection, thread = self._connection, self._thread
+            thread = self._thread
             self._condition.notify_all()
-        if connection is not None:
-            connection.break_off()
         if thread is not None:
             join_all([thread], deadline)
 
     def has_records(self) -> bool:
-        """Tell whether there may be containers: a supervisor runs, or one has left records."""
-        return bool(self.recorded())
+        """Tell whether there may be containers: there are records of some, or it cannot be seen."""
+        try:
+            return bool(self.recorded())
+        except OSError:  # no descriptor is left
+            return True
 
     def recorded(self) -> list[str]:
-        """Return the ids of all containers that there are records of."""
-        return [path.stem for path in (self._directory / "containers").glob("*.json")]
+        """Return the ids of all containers that there are records of; raise `OSError`."""
+        try:
+            found = list((self._directory / "containers").iterdir())
+        except FileNotFoundError:
+            return []
+        return [path.stem for path in found if path.suffix == ".json"]
 
     def may_run(self) -> bool:
         """Tell whether a supervisor may be there, be it an idle one."""
@@ -130,33 +136,39 @@ class SupervisorClient:
         """Ask and wait; raise the error that comes back, `Unavailable` when none comes in time."""
         deadline = Deadline(within, self._clock)
         connection = self._connect(within)
-        done = threading.Event()
-        outcome: list[tuple[Message | None, ProviderError | None]] = []
+        outcome: Future[Message] = Future()
 
         def answer(result: Message | None, error: ProviderError | None) -> None:
-            outcome.append((result, error))
-            done.set()
+            in_time = outcome.set_running_or_notify_cancel()
+            if result is None:
+                if in_time:
+                    outcome.set_exception(error)
+            elif in_time:
+                outcome.set_result(result)
+            else:
+                close_all(result["fds"])  # a container would wait in vain for the end of its input
 
         connection.ask({"op": op, **fields}, fds, answer)
-        if not done.wait(deadline.remaining()):
+        wait([outcome], deadline.remaining())
+        if outcome.cancel():  # no longer possible where the answer has come, be it in this moment
             raise Unavailable(f"the supervisor did not answer {op} within {within:g} s")
-        result, error = outcome[0]
-        if error is not None:
-            raise error
-        assert result is not None
-        return result
+        return outcome.result()
 
     def ask(
         self,
         op: str,
         answer: Answer,
         *,
+        within: float = CALL_TIMEOUT,
         fds: Sequence[int] = (),
         ended: Answer | None = None,
         **fields: Any,
     ) -> Callable[[], None]:
-        """Ask and go on; return what ends the execution that was asked for. Raises `Unavailable`."""
-        connection = self._connect(CALL_TIMEOUT)
+        """Ask and go on; return what ends the execution that was asked for.
+
+        Raises `Unavailable` where no connection is made in time; `within=0` waits for none, but has one made.
+        """
+        connection = self._connect(within)
         number = connection.ask({"op": op, **fields}, fds, answer, ended)
         return lambda: _ignore_answer(connection, {"op": "end_exec", "exec": number})
 
@@ -164,10 +176,11 @@ class SupervisorClient:
         """Return the connection, made if there is none; raise `Unavailable`."""
         deadline = Deadline(timeout, self._clock)
         with self._condition:
-            self._wanted = True
             self._failure = None
-            self._condition.notify_all()
             while self._connection is None:
+                if not self._wanted:  # at first, and where one has come and gone before we woke
+                    self._wanted = True
+                    self._condition.notify_all()
                 if self._stop.is_set() or self._thread is None:
                     raise Unavailable("the process provider is not running")
                 if self._failure is not None:
@@ -191,6 +204,8 @@ class SupervisorClient:
                 if not met:
                     raise Unavailable("the supervisor ended the connection at once, or refuses this agent")
             except ProviderError as error:
+                if self._stop.is_set():
+                    return  # its end is our doing
                 logger.warning("%s", error)
                 with self._condition:
                     self._failure = error
@@ -222,7 +237,10 @@ class SupervisorClient:
         return Connection(sock)
 
     def _try_connect(self) -> socket.socket | None:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError as error:
+            raise Unavailable(f"the supervisor cannot be reached: {error}") from error
         try:
             with unix_address(self._directory / SOCKET_NAME) as address:
                 sock.connect(address)
@@ -256,7 +274,8 @@ class SupervisorClient:
 
         def greeted(result: Message | None, error: ProviderError | None) -> None:
             if result is None:
-                logger.warning("the supervisor refuses this agent: %s", error)
+                if not self._stop.is_set():
+                    logger.warning("the supervisor refuses this agent: %s", error)
                 connection.break_off()
                 return
             connection.hello = result
@@ -264,15 +283,15 @@ class SupervisorClient:
                 stopped = self._stop.is_set()
                 self._connection = None if stopped else connection
                 self._condition.notify_all()
-            if stopped:
-                connection.break_off()
-            else:
+            if not stopped:
                 self._on_connect()
 
+        self._stop.on_set(connection.break_off)
         connection.ask({"op": "hello", "protocols": [PROTOCOL], "events": True}, (), greeted)
         try:
             connection.read(lambda event: self._on_container(event["container"]))
         finally:
+            self._stop.forget(connection.break_off)
             with self._condition:
                 self._connection = None
                 # Nobody asks and nothing runs: leave it at that.

@@ -20,7 +20,7 @@ from virtual_kubelet.providers.process.supervisor.protocol import (
     receive,
 )
 
-__all__ = ["Answer", "Connection"]
+__all__ = ["Answer", "Connection", "close_all"]
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class Connection:
             if "error" in message:
                 self._ended.pop(number, None)
         if answer is None:
-            _close_all(message["fds"])
+            close_all(message["fds"])
             return
         if "error" in message:
             answer(None, _error(message["error"]))
@@ -134,6 +134,7 @@ def _error(values: Any) -> ProviderError:
     return kind(str(values.get("message")))
 
 
-def _close_all(fds: Sequence[int]) -> None:
+def close_all(fds: Sequence[int]) -> None:
+    """Close descriptors that came with a message which nobody takes."""
     for fd in fds:
         os.close(fd)

@@ -59,3 +59,15 @@ def test_a_probe_that_the_backend_cannot_run_says_nothing_of_its_container(node)
     assert node.manager.get_pod_status("default", "web")["containerStatuses"][0]["ready"]
     node.driver.result = CommandResult(1, "bad")
     eventually(lambda: "u_c_1" in node.driver.started)
+
+
+def test_a_hook_that_the_backend_cannot_run_is_run_when_it_can(node, monkeypatch):
+    monkeypatch.setattr("virtual_kubelet.podruntime.hooks.RETRY", 0.01)
+    monkeypatch.setattr("virtual_kubelet.podruntime.hooks.TRIES", 1_000_000)
+    node.driver.result = CommandResult(-1, error="the connection broke")
+    asked = node.driver.asked
+    node.run(make_pod(container(lifecycle={"postStart": {"exec": {"command": ["x"]}}})))
+    eventually(lambda: len(asked) > 2)
+    node.driver.result = CommandResult(0)
+    eventually(lambda: node.manager.get_pod_status("default", "web")["containerStatuses"][0]["ready"])
+    assert node.driver.started == ["u_c_0"]

@@ -71,6 +71,7 @@ class DictDriver:
         self.list_gate = Gate()
         self.broken_signals = 0  # how many of the next do not get through
         self.result = CommandResult(0)  # of every command
+        self.asked = []  # commands
         self.listener = None
 
     def put(self, container_id, **changes):
@@ -153,6 +154,7 @@ class DictDriver:
             self.infos.pop(container_id, None)
 
     def run(self, container_id, command, timeout, done):
+        self.asked.append(command)
         done(self.result)
 
 

@@ -11,6 +11,8 @@ from virtual_kubelet.podruntime.loop import Loop
 
 __all__ = ["Hooks"]
 
+TRIES = 30  # of a hook that the backend cannot run, or lost sight of: it is run at least once, not at most once
+RETRY = 1.0  # seconds between two of them
 HOOK_TIMEOUT = 120.0  # for an httpGet of a postStart, which has no limit of its own
 
 
@@ -42,10 +44,15 @@ class Hooks:
         if handler.get("exec") is None:
             timeout = timeout or HOOK_TIMEOUT
 
-        def finished(result: CheckResult) -> None:
-            if result.ok:
-                done("")
-            else:
-                done(f"{kind}Hook failed: {result.message}" if result.message else f"{kind}Hook failed")
+        def run(left: int) -> None:
+            def finished(result: CheckResult) -> None:
+                if result.ok:
+                    done("")
+                elif not result.known and left:
+                    self._loop.after(RETRY, lambda: run(left - 1))
+                else:
+                    done(f"{kind}Hook failed: {result.message}" if result.message else f"{kind}Hook failed")
 
-        self._checks.run(host, container, info, handler, timeout, finished)
+            self._checks.run(host, container, info, handler, timeout, finished)
+
+        run(TRIES)

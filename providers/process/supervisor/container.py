@@ -20,7 +20,7 @@ from typing import Any
 from virtual_kubelet.providers.process.supervisor import cgroups, namespaces, processes, spawn
 from virtual_kubelet.providers.process.supervisor.cgroups import Cgroups
 from virtual_kubelet.providers.process.supervisor.logfile import LogWriter
-from virtual_kubelet.providers.process.supervisor.outputs import Attachment, Follower, Loop
+from virtual_kubelet.providers.process.supervisor.outputs import Attachment, Loop
 from virtual_kubelet.providers.process.supervisor.protocol import MARKER
 from virtual_kubelet.providers.process.supervisor.records import Record, RecordStore
 from virtual_kubelet.providers.process.supervisor.streams import ChildEnds, ContainerStreams
@@ -28,7 +28,8 @@ from virtual_kubelet.providers.process.supervisor.streams import ChildEnds, Cont
 __all__ = ["Container", "StartRequest"]
 
 DRAIN_SECONDS = 1.0  # for output that is still in the pipes when everybody who could write is gone
-ORPHAN_SECONDS = 1.0  # for a child of a killed predecessor to become what it was to be
+PREPARATION_SECONDS = 10.0  # for a child of a killed predecessor to come to its exec
+ORPHAN_SECONDS = 1.0  # to carry its mark from then on
 UNKNOWN_EXIT = 137
 OOM_KILLED = "OOMKilled"
 UNKNOWN_REASON = "ContainerStatusUnknown"
@@ -71,6 +72,7 @@ class Container:
         self._streams = ContainerStreams(loop, pipes / record.id, self._output_ended)
         self._drain_until = 0.0  # monotonic; 0: not draining
         self._pidfd = -1
+        self._status_path = pipes / f"{record.id}.status"
         self._status_fd = -1
         self._status = b""
         self._adopted = False
@@ -128,6 +130,7 @@ class Container:
             mount_kind=mount_kind,
             workspace=str(self._pipes),
             cgroup=request.record.cgroup,
+            status=str(self._status_path),
         )
 
     def _open_log(self) -> None:
@@ -191,19 +194,30 @@ class Container:
         Its child goes on by itself, and carries its mark only once it has become what it was to be: a look too
         early would miss a container, which would be started a second time.
         """
-        record = self.record
-        if record.boot_id != processes.boot_id():
+        if self.record.boot_id != processes.boot_id():
             return
-        end = time.monotonic() + ORPHAN_SECONDS
-        while time.monotonic() < end:
-            if record.pid and processes.environment_of(record.pid).get(MARKER) == self._mark:
-                break
-            found = processes.find_marked(self._mark)
-            if found:
-                record.pid = found
-                record.start_time = processes.start_time(found)
-                break
+        begun = time.monotonic()
+        end = begun + ORPHAN_SECONDS
+        while True:
+            preparing = spawn.preparing(str(self._status_path))  # asked first: the look is the later one
+            if self._see_orphan():
+                return
+            now = time.monotonic()
+            if preparing and now < begun + PREPARATION_SECONDS:
+                end = now + ORPHAN_SECONDS
+            elif now >= end:
+                return
             time.sleep(0.02)  # noqa: TID251 - nobody is served yet, and nothing could tell
+
+    def _see_orphan(self) -> bool:
+        record = self.record
+        if record.pid and processes.environment_of(record.pid).get(MARKER) == self._mark:
+            return True
+        found = processes.find_marked(self._mark)
+        if found:
+            record.pid = found
+            record.start_time = processes.start_time(found)
+        return found > 0
 
     def _take_hold(self) -> bool:
         """Open the pidfd of the process, if the process with that pid is still the same one."""
@@ -248,12 +262,12 @@ class Container:
         """Let the container see the end of its input."""
         self._streams.close_stdin()
 
-    def follow(self, follower: Follower) -> bool:
-        """Wake a reader of the log when it grows, and at the end; False when that has been."""
+    def follow(self, fd: int) -> bool:
+        """Wake a reader of the log, by a byte into `fd` when it grows, and at the end; False when that has been."""
         if self.record.state == "exited":
-            follower.close()
+            os.close(fd)
             return False
-        self._streams.follow(follower)
+        self._streams.follow(fd)
         return True
 
     # -- time -----------------------------------------------------------------------------------------
@@ -345,6 +359,7 @@ class Container:
         self.env = {}
         self._streams.take_rest()  # we may have stood still, or waited for a client, all the while
         self._streams.close()
+        self._status_path.unlink(missing_ok=True)
         self._cgroups.remove(record.cgroup)
         self._save()
         self._on_change(self)

@@ -141,14 +141,15 @@ def _harden() -> None:
 
 
 def _logger(directory: Path) -> Callable[[str], None]:
-    """Return what writes a line into the supervisor's own small log."""
+    """Return what writes a line into the supervisor's own small log; one that cannot be written is lost."""
     path = directory / LOG_NAME
 
     def log(line: str) -> None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        full = path.exists() and path.stat().st_size > LOG_BYTES
-        with open(path, "w" if full else "a", encoding="utf-8") as file:
-            file.write(f"{stamp} {line}\n")
+        with contextlib.suppress(OSError):  # a full disk, no descriptor left: no reason to end
+            full = path.exists() and path.stat().st_size > LOG_BYTES
+            with open(path, "w" if full else "a", encoding="utf-8") as file:
+                file.write(f"{stamp} {line}\n")
 
     return log
 

@@ -131,23 +131,27 @@ class Attachment:
 class Follower:
     """Somebody who reads the log file and wants a byte in a pipe when it grew."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, loop: Loop, fd: int, on_end: Callable[[Follower], None]) -> None:
+        self._loop = loop
         self._fd = fd
+        self._on_end = on_end
         os.set_blocking(fd, False)
+        # The end that is written to becomes readable, to find an error, when nobody listens any longer.
+        loop.watch(fd, selectors.EVENT_READ, lambda _events: self.close())
 
-    def notify(self) -> bool:
-        """Say that there is more; False when nobody listens any longer."""
+    def notify(self) -> None:
+        """Say that there is more."""
         try:
             os.write(self._fd, b".")
         except BlockingIOError:
-            return True  # it has not read the last ones yet
+            return  # it has not read the last ones yet
         except OSError:
             self.close()
-            return False
-        return True
 
     def close(self) -> None:
-        """Close the pipe: the container has ended."""
+        """Close the pipe: the container has ended, or nobody listens."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
+            self._loop.forget(fd)
             os.close(fd)
+            self._on_end(self)

@@ -21,7 +21,7 @@ from virtual_kubelet.providers.process.supervisor.cgroups import Cgroups
 from virtual_kubelet.providers.process.supervisor.connection import Connection, peer_uid
 from virtual_kubelet.providers.process.supervisor.container import Container
 from virtual_kubelet.providers.process.supervisor.execution import Execution
-from virtual_kubelet.providers.process.supervisor.outputs import Attachment, Follower, Loop
+from virtual_kubelet.providers.process.supervisor.outputs import Attachment, Loop
 from virtual_kubelet.providers.process.supervisor.protocol import PROTOCOL, Message
 from virtual_kubelet.providers.process.supervisor.records import Record, RecordStore
 from virtual_kubelet.providers.process.supervisor.requests import RequestError
@@ -369,7 +369,7 @@ class Server:
         container = self._find(message)
         if len(message["fds"]) != 1:
             raise RequestError("invalid", "follow needs a descriptor")
-        return {"following": container.follow(Follower(message["fds"].pop()))}
+        return {"following": container.follow(message["fds"].pop())}
 
     def _shut_down(self, connection: Connection, message: Message) -> dict[str, Any] | None:
         running = [item for item in self._containers.values() if item.record.state != "exited"]

@@ -8,6 +8,7 @@ an executable on a hanging file system must not stop everybody else.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import gc
@@ -22,7 +23,16 @@ from typing import Any, NoReturn
 
 from virtual_kubelet.providers.process.supervisor import cgroups, namespaces
 
-__all__ = ["Failure", "Identity", "Plan", "Started", "raise_descriptor_limit", "read_failure", "start"]
+__all__ = [
+    "Failure",
+    "Identity",
+    "Plan",
+    "Started",
+    "preparing",
+    "raise_descriptor_limit",
+    "read_failure",
+    "start",
+]
 
 EXIT_NOT_FOUND = 127  # what a shell says of a command that is not there
 EXIT_NOT_EXECUTABLE = 126
@@ -68,6 +78,7 @@ class Plan:
     enter_pid: int = 0  # whose namespaces to enter
     enter: Sequence[str] = ()  # which of them
     cgroup: str = ""  # which cgroup to enter, "" for none
+    status: str = ""  # path of the status pipe, for `preparing`; "" for one without a name
 
 
 @dataclass(frozen=True)
@@ -99,7 +110,7 @@ def raise_descriptor_limit() -> None:
 
 def start(plan: Plan) -> Started:
     """Fork and return; raise `OSError` when the machine has no room for another process."""
-    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    reader, writer = _status_pipe(plan.status)
     gc.disable()  # a collection in the child would copy every page of the parent
     try:
         pid = os.fork()
@@ -112,6 +123,34 @@ def start(plan: Plan) -> Started:
         gc.enable()
         os.close(writer)
     return Started(pid, reader)
+
+
+def _status_pipe(path: str) -> tuple[int, int]:
+    if not path:
+        return os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    os.mkfifo(path, 0o600)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return reader, os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        os.close(reader)
+        raise
+
+
+def preparing(status: str) -> bool:
+    """Tell whether a predecessor's child, by the path of its status pipe, is still on the way to its exec."""
+    try:
+        reader = os.open(status, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.read(reader, 4096) != b""
+    except BlockingIOError:  # the other end is open
+        return True
+    finally:
+        os.close(reader)
 
 
 def read_failure(data: bytes) -> Failure | None:

@@ -76,6 +76,7 @@ class ContainerStreams:
         if terminal:
             self._terminal, slave = pty.openpty()
             os.set_inheritable(self._terminal, False)
+            os.set_blocking(self._terminal, False)  # its copies, too: to read it, and to write to it
             ends.stdin = ends.stdout = ends.stderr = ends.add(slave)
             self._outputs = {"stdout": os.dup(self._terminal)}
             return
@@ -141,7 +142,8 @@ class ContainerStreams:
             return False
         if self._log is not None:
             self._log.write(stream, data)
-            self._followers = [follower for follower in self._followers if follower.notify()]
+            for follower in list(self._followers):
+                follower.notify()
         for attachment in list(self._attachments):
             attachment.write(stream, data)
         if any(attachment.full for attachment in self._attachments):
@@ -192,9 +194,9 @@ class ContainerStreams:
         if attachment in self._attachments:
             self._attachments.remove(attachment)
 
-    def follow(self, follower: Follower) -> None:
-        """Wake a reader of the log when it grows."""
-        self._followers.append(follower)
+    def follow(self, fd: int) -> None:
+        """Wake a reader of the log when it grows, by a byte into `fd`."""
+        self._followers.append(Follower(self._loop, fd, self._followers.remove))
 
     def close_stdin(self) -> None:
         """Let the container see the end of its input."""
@@ -228,6 +230,5 @@ class ContainerStreams:
             self._log.close()
         for attachment in list(self._attachments):
             attachment.finish()
-        for follower in self._followers:
+        for follower in list(self._followers):
             follower.close()
-        self._followers.clear()

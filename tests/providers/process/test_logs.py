@@ -221,6 +221,40 @@ def test_a_rotation_between_two_looks_at_the_names_repeats_nothing(path, writer,
     assert len(listings) > 1
 
 
+@pytest.mark.parametrize("options", [{}, {"tail": 70}])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_rotation_around_the_first_look_at_the_names_loses_and_repeats_nothing(
+    path, writer, monkeypatch, before, options
+):
+    writer.write("stdout", lines(*range(100)))
+    rotations = []
+
+    def rotate():
+        if not rotations:
+            rotations.append(writer._rotate())
+            writer.write("stdout", b"line 100\n")
+
+    def look(found):
+        if before:
+            rotate()
+        names = segments(found)
+        rotate()
+        return names
+
+    monkeypatch.setattr("virtual_kubelet.providers.process.logs.segments", look)
+    assert read(path, **options) == lines(*range(30 if options else 0, 101))
+
+
+def test_a_rotation_that_does_not_end_hides_no_file(path, writer):
+    """The writer stands still after the renaming, or the disk is full."""
+    for number in range(3):
+        writer.write("stdout", b"line %d\n" % number)
+        writer._rotate()
+    path.unlink()
+    assert read(path) == lines(0, 1, 2)
+    assert read(path, tail=2) == lines(1, 2)
+
+
 # -- with a real container
 
 

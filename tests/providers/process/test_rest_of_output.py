@@ -41,17 +41,19 @@ def running(loop, tmp_path):
     )
 
 
-def test_of_a_container(running, tmp_path):
+@pytest.mark.parametrize("terminal", [False, True])
+def test_of_a_container(running, tmp_path, terminal):
     ends = ChildEnds()
-    running._streams.make(ends, terminal=False, stdin=False, owner=None)
+    running._streams.make(ends, terminal=terminal, stdin=False, owner=None)
     running._open_log()
     running._streams.watch()
     os.write(ends.stdout, b"last words\n")
     running._drain()
-    running.tick(time.monotonic() + LATE)  # somebody else holds the pipe open: there is no end to see
+    running.tick(time.monotonic() + LATE)  # somebody else holds the other side open: there is no end to see
     ends.close()
     assert running.record.state == "exited"
-    assert (tmp_path / "0.log").read_text().endswith(" stdout F last words\n")
+    end = "\r\n" if terminal else "\n"
+    assert (tmp_path / "0.log").read_bytes().decode().endswith(f" stdout F last words{end}")
 
 
 def test_of_a_command(running, loop):

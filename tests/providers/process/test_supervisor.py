@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -14,50 +13,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.process_supervisor import LABELS, Agent, impostor, pids_of, running_agent
 from support.waiting import eventually
 
 import virtual_kubelet
-from virtual_kubelet.errors import Conflict, InvalidInput, NotFound, NotSupported, Unavailable
-from virtual_kubelet.providers.process.supervisor import protocol
-from virtual_kubelet.providers.process.supervisor_client import SupervisorClient
-from virtual_kubelet.runtime.threads import Deadline, spawn
+from virtual_kubelet.errors import Conflict, InvalidInput, NotFound, NotSupported
+from virtual_kubelet.providers.process.supervisor import daemon, protocol
+from virtual_kubelet.runtime.threads import Deadline
 
 SCRIPT = Path(virtual_kubelet.__file__).parent / "providers/process/supervisor/__main__.py"
-LABELS = {"uid": "u", "container": "c", "attempt": "0", "namespace": "default", "pod": "web"}
-
-
-class Agent:
-    """A client that keeps what it is told."""
-
-    def __init__(self, directory):
-        self.told = []
-        self.client = SupervisorClient(directory, on_container=self.told.append, on_connect=lambda: None)
-        self.client.start()
-
-    def call(self, op, **fields):
-        return self.client.call(op, **fields)
-
-    def start(self, script, name="one", **fields):
-        return self.call(
-            "start",
-            container=name,
-            labels=LABELS,
-            argv=["sh", "-c", script],
-            env={"PATH": "/bin:/usr/bin"},
-            **fields,
-        )["container"]
-
-    def state(self, name="one"):
-        return next(item for item in self.call("list")["containers"] if item["id"] == name)
-
-    def wait_exit(self, name="one"):
-        return eventually(lambda: item if (item := self.state(name))["state"] == "exited" else None)
-
-    def state_once_connected(self):
-        """Return the state; None while the connection to a supervisor that has ended is not made again."""
-        with contextlib.suppress(Unavailable):
-            return self.state()
-        return None
 
 
 @pytest.fixture
@@ -67,23 +31,8 @@ def directory(tmp_path):
 
 @pytest.fixture
 def agent(directory):
-    agent = Agent(directory)
-    yield agent
-    with contextlib.suppress(Unavailable):
-        agent.call("shutdown", force=True)
-    agent.client.stop(Deadline(10))
-
-
-def pids_of(directory):
-    """Supervisors of a directory. What leads a session has only started one, and is about to end."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if str(directory).encode() in (entry / "cmdline").read_bytes().split(b"\0"):
-                pid = int(entry.name)
-                if os.getsid(pid) != pid:
-                    found.append(pid)
-    return found
+    with running_agent(directory) as agent:
+        yield agent
 
 
 def descriptors_of(pid):
@@ -164,20 +113,8 @@ def test_many_that_start_at_once_are_one(directory):
 
 def test_one_that_is_just_ending_is_followed_by_another(directory, agent):
     """It takes a connection in its last moment, and answers nothing."""
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / "supervisor.sock"
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen(1)
-
-        def end():
-            listener.accept()[0].close()
-            path.unlink()
-            listener.close()
-
-        ending = spawn(end, name="ending")
+    with impostor(directory, lambda _connection: None):
         assert agent.call("list")["containers"] == []
-        ending.join(30)
 
 
 def test_it_has_nothing_of_the_agents(agent, directory, monkeypatch):
@@ -245,6 +182,14 @@ def test_as_a_service_it_stays(directory):
         assert process.wait(30) == 0
 
 
+def test_a_log_that_cannot_be_written_ends_nobody(tmp_path):
+    log = daemon._logger(tmp_path)
+    log("first")
+    tmp_path.joinpath(daemon.LOG_NAME).unlink()
+    tmp_path.rmdir()  # as little of use as a full disk
+    log("second")
+
+
 # -- requests
 
 
@@ -305,6 +250,18 @@ def test_a_command_that_takes_too_long_is_killed_with_its_children(agent):
     assert (result["timed_out"], result["exit_code"]) == (True, 137)
     child = int(result["output"])
     eventually(lambda: not Path(f"/proc/{child}").exists())
+
+
+def test_a_reader_of_a_log_that_goes_leaves_no_descriptor(agent, directory):
+    agent.start("exec sleep 100", log=str(directory / "0.log"))
+    [supervisor] = pids_of(directory)
+    before = descriptors_of(supervisor)
+    reader, writer = os.pipe()
+    assert agent.call("follow", container="one", fds=[writer])["following"]
+    assert len(descriptors_of(supervisor) - before) == 1
+    os.close(writer)
+    os.close(reader)
+    eventually(lambda: descriptors_of(supervisor) == before, message="it waits for the container to print")
 
 
 def test_an_agent_of_another_protocol_is_told(directory, agent):
