@@ -8,9 +8,14 @@ import pytest
 from support.devapi import Api, control_plane, pod, register, running
 from support.waiting import eventually
 
-from virtual_kubelet.devapi.controllers.garbage import OwnerCollector
+from virtual_kubelet.devapi.controllers import follower
+from virtual_kubelet.devapi.controllers.binder import Binder
+from virtual_kubelet.devapi.controllers.eviction import TaintEviction
+from virtual_kubelet.devapi.controllers.follower import Follower
+from virtual_kubelet.devapi.controllers.garbage import OwnerCollector, PodCollector
 from virtual_kubelet.pure import times
 from virtual_kubelet.runtime.clock import SteppedClock
+from virtual_kubelet.runtime.threads import Deadline
 
 PODS = "/api/v1/namespaces/default/pods"
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -114,6 +119,14 @@ def test_a_silent_node_becomes_unknown_and_comes_back(api, passing):
     eventually(lambda: not taints(api))
 
 
+def test_a_control_plane_that_stood_still_takes_nobody_for_dead(api, pause, passing):
+    register(api, "n1")
+    eventually(lambda: not taints(api))
+    pause(60)  # nobody could have reported meanwhile
+    assert ready(api)["status"] == "True"
+    passing(lambda: ready(api)["status"] == "Unknown", at_most=60)
+
+
 def test_a_lease_is_a_sign_of_life(api, clock, pause, passing):
     register(api, "n1")
     lease = {"metadata": {"name": "n1"}, "spec": {"renewTime": times.micro_time(clock.now())}}
@@ -183,6 +196,43 @@ def test_a_node_that_comes_back_keeps_its_pods(api, pause):
     assert api.get(f"{PODS}/web").status == 200
 
 
+def test_a_node_that_comes_back_in_the_last_moment_keeps_its_pods(api, plane, clock):
+    api.create(PODS, pod(spec={"nodeName": "n1"}))
+    collector = PodCollector(plane.cluster)
+    collector.act()
+    register(api, "n1")  # it has not seen that yet
+    clock.advance(collector.quarantine)
+    collector.act()
+    assert api.get(f"{PODS}/web").json["status"]["phase"] == "Pending"
+
+
+@pytest.mark.parametrize(("controller", "ends"), [(PodCollector, "_end"), (TaintEviction, "_evict")])
+def test_a_pod_that_is_replaced_in_the_last_moment_is_left_alone(api, passing, monkeypatch, controller, ends):
+    ended, real = [], getattr(controller, ends)
+
+    def replaced_meanwhile(self, record):
+        if not ended:
+            api.delete(f"{PODS}/web", {"gracePeriodSeconds": 0})
+            api.create(PODS, pod())
+        try:
+            real(self, record)
+        finally:
+            ended.append(record)
+
+    monkeypatch.setattr(controller, ends, replaced_meanwhile)
+    register(api, "n1")
+    api.create(PODS, pod(spec={"nodeName": "n1"}))
+    if controller is PodCollector:
+        api.delete(NODE)
+    else:
+        api.merge(NODE, {"spec": {"taints": [{"key": "own", "effect": "NoExecute"}]}})
+    passing(lambda: ended, at_most=60)
+    left = api.get(f"{PODS}/web").json
+    assert left["status"]["phase"] == "Pending"
+    assert "deletionTimestamp" not in left["metadata"]
+    assert "DisruptionTarget" not in {each["type"] for each in left["status"].get("conditions", ())}
+
+
 def test_events_are_forgotten_after_an_hour(api, clock, passing):
     path = "/api/v1/namespaces/default/events"
     about = {"kind": "Pod", "namespace": "default", "name": "web"}
@@ -237,6 +287,24 @@ def test_a_pod_waits_for_room(api):
     assert condition["message"] == "0/1 nodes are available: 1 Insufficient cpu."
     api.strategic(f"{PODS}/first/status", {"status": {"phase": "Succeeded"}})
     assert eventually(lambda: node_of(api, "second")) == "n1"
+
+
+def test_nothing_is_said_of_a_pod_that_somebody_else_binds(api, monkeypatch):
+    told, real = [], Binder._wait
+
+    def bound_meanwhile(self, record, message):
+        target = {"target": {"kind": "Node", "name": "elsewhere"}}
+        if not told:
+            assert api.create(f"{PODS}/web/binding", {"metadata": {"name": "web"}, **target}).status == 201
+        real(self, record, message)
+        told.append(message)
+
+    monkeypatch.setattr(Binder, "_wait", bound_meanwhile)
+    api.create(PODS, pod())
+    assert eventually(lambda: told)
+    (condition,) = api.get(f"{PODS}/web").json["status"]["conditions"]
+    assert (condition["type"], condition["status"]) == ("PodScheduled", "True")
+    assert api.get("/api/v1/namespaces/default/events").json["items"] == []
 
 
 def test_pods_spread_and_slots_count(api):
@@ -320,4 +388,18 @@ def test_what_finds_an_owner_again_in_the_last_moment_stays(api, pause, monkeypa
         pause(1)
     assert looks[0] is False
     assert looks[-1] is True
+    assert api.get(f"{MAPS}/dependent").status == 200
+
+
+def test_an_owner_that_was_there_before_the_controllers_is_known_to_them(api, plane, clock, monkeypatch):
+    """However many changes are taken in at once, and in whatever order the kinds come."""
+    monkeypatch.setattr(follower, "CROWD", 1)
+    owner = api.create(PODS, pod(spec={"nodeName": "n1"})).json
+    reference = {"apiVersion": "v1", "kind": "Pod", "name": "web", "uid": owner["metadata"]["uid"]}
+    api.create(MAPS, {"metadata": {"name": "dependent", "ownerReferences": [reference]}})
+    clock.block_until(2)
+    late = Follower(plane.cluster, "late", [OwnerCollector(plane.cluster)])
+    late.start()
+    clock.block_until(3)  # it has acted, and waits
+    late.stop(Deadline(30))
     assert api.get(f"{MAPS}/dependent").status == 200

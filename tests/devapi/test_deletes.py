@@ -47,6 +47,16 @@ def test_a_forced_delete_shows_its_mark_first(api, bound):
     assert marked["metadata"]["deletionGracePeriodSeconds"] == 0
 
 
+def test_a_forced_delete_that_broke_off_can_be_repeated(api, plane, bound):
+    """A snapshot may be taken between the mark and the removal."""
+    held = plane.storage.get("pods", "default", "web")
+    marked = held.copy()
+    marked["metadata"].update(deletionTimestamp="2026-01-02T03:04:05Z", deletionGracePeriodSeconds=0)
+    assert plane.storage.swap("pods", held, marked)
+    assert api.delete(f"{PODS}/web", {"gracePeriodSeconds": 0}).status == 200
+    assert api.get(f"{PODS}/web").status == 404
+
+
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 def test_a_finished_pod_goes_at_once(api, bound, phase):
     api.strategic(f"{PODS}/web/status", {"status": {"phase": phase}})

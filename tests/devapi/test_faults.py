@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
+from types import SimpleNamespace
+
 import pytest
 import urllib3
 from support.devapi import Api, control_plane
 from support.waiting import eventually
 
+from virtual_kubelet import codec
+from virtual_kubelet.devapi import state
+from virtual_kubelet.devapi.server import ControlPlane
+from virtual_kubelet.devapi.state import DataDirectory
+from virtual_kubelet.devapi.storage.memory import HistoryExpired, MemoryStorage
 from virtual_kubelet.errors import ConfigError
 from virtual_kubelet.runtime.clock import SteppedClock
-from virtual_kubelet.runtime.threads import Deadline, spawn
+from virtual_kubelet.runtime.threads import Deadline, join_all, spawn
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 A = {"metadata": {"name": "a"}}
@@ -116,6 +125,55 @@ def test_a_data_directory_outlives_the_process(tmp_path):
         later = api.create(MAPS, {"metadata": {"name": "b"}}).json
         assert int(later["metadata"]["resourceVersion"]) > int(made["metadata"]["resourceVersion"])
         api.close()
+
+
+def test_no_version_is_given_out_again_after_a_crash(tmp_path):
+    """Who heard of it would miss what happened since under the same number."""
+    told = []
+    for number in range(3):
+        # Each but the last is killed before it has saved this.
+        storage = ControlPlane(data_dir=str(tmp_path)).storage
+        for version in told:
+            with pytest.raises(HistoryExpired):
+                storage.subscribe("pods", "", version, lambda _: True)
+        told.append(storage.create("pods", "default", f"p{number}", {"metadata": {}}).version)
+
+
+class Watched:
+    """A lock that lets a test know that somebody has to wait for it."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self.awaited = threading.Event()
+
+    def __enter__(self):
+        if not self._lock.acquire(blocking=False):
+            self.awaited.set()
+            self._lock.acquire()
+
+    def __exit__(self, *error):
+        self._lock.release()
+
+
+def test_an_older_snapshot_does_not_replace_a_newer_one(tmp_path, monkeypatch):
+    """The periodic one stands still before it is written, and `stop` saves meanwhile."""
+    data, storage = DataDirectory(str(tmp_path)), MemoryStorage()
+    data._saving = saving = Watched()
+    calls, threads = itertools.count(), []
+
+    def dumps_slowly(value):
+        if next(calls) == 0:
+            storage.create("configmaps", "default", "last", {"metadata": {"name": "last"}})
+            threads.append(spawn(data.save_objects, storage, name="stop"))
+            eventually(lambda: saving.awaited.is_set() or not threads[0].is_alive())
+        return codec.dumps(value)
+
+    monkeypatch.setattr(state, "codec", SimpleNamespace(dumps=dumps_slowly, loads=codec.loads))
+    data.save_objects(storage)
+    assert join_all(threads, Deadline(30)) == []
+    saved = MemoryStorage()
+    assert data.load_objects(saved)
+    assert saved.get("configmaps", "", "last")
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}"])

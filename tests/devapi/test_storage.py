@@ -153,6 +153,16 @@ def test_a_reader_that_falls_behind_is_cut_off():
     assert subscription.expired
 
 
+def test_a_reader_that_is_cut_off_hears_nothing_behind_the_gap():
+    storage = MemoryStorage()
+    subscription, _, _ = storage.subscribe("pods", "", None, everything)
+    put(storage, "a")
+    storage.close_subscriptions("pods")  # `a` is unread, and dropped
+    put(storage, "b")
+    assert subscription.closed
+    assert subscription.next(0) is None
+
+
 def test_followers_see_several_buckets_from_the_beginning():
     storage = MemoryStorage()
     put(storage, "a")
@@ -172,7 +182,19 @@ def test_a_snapshot_can_be_loaded():
     copy = MemoryStorage()
     copy.load(storage.version, storage.dump())
     assert copy.get("pods", "default", "a").body == storage.get("pods", "default", "a").body
-    assert copy.version == storage.version
+    assert copy.version > storage.version
+
+
+def test_a_snapshot_expires_what_was_before_of_all_kinds():
+    storage = MemoryStorage()
+    put(storage, "a")
+    copy = MemoryStorage()
+    copy.load(storage.version, storage.dump())
+    later = put(storage, "b").version  # given out, and lost
+    for bucket in ("pods", "nodes"):
+        with pytest.raises(HistoryExpired):
+            copy.subscribe(bucket, "", later, everything)
+        copy.subscribe(bucket, "", copy.version, everything)
 
 
 def test_racing_writers_lose_no_change():

@@ -15,12 +15,18 @@ from support.remote import (
     Refused,
     kubelet,
 )
+from support.streams import read_all, running, transports
 from support.waiting import eventually
 
 from virtual_kubelet.errors import NotFound
+from virtual_kubelet.kubelet.remote_streams import WebSocketStreams
+from virtual_kubelet.kubelet.upgrades import Streaming
 from virtual_kubelet.runtime.threads import Deadline, spawn
 from virtual_kubelet.web import server
-from virtual_kubelet.wire.remotecommand import Outcome, Streams
+from virtual_kubelet.web.websocket_connection import WebSocketConnection
+from virtual_kubelet.wire.channels import CHANNEL_PROTOCOLS
+from virtual_kubelet.wire.remotecommand import CHANNELS, ERROR, Outcome, Streams
+from virtual_kubelet.wire.websocket import Role
 
 KINDS = ["spdy", "websocket"]
 SPDY_PROTOCOLS = ["v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"]
@@ -327,6 +333,26 @@ def test_a_stopping_server_ends_sessions_and_says_so(kind, monkeypatch):
         outcome = session.result()[2]
         assert outcome.exit_code is None
         assert "the agent of this node is stopping" in outcome.message
+
+
+def test_a_stop_just_as_the_status_is_sent_sends_no_other(monkeypatch):
+    protocol = "v5.channel.k8s.io"
+    with transports() as (near, far):
+        session = WebSocketStreams(near, protocol, OUT, Streaming())
+        client = WebSocketConnection(
+            far, CHANNEL_PROTOCOLS[protocol], readable=[CHANNELS[ERROR]], role=Role.CLIENT, idle_timeout=60
+        )
+        duplex = session._connection.duplex
+        send = duplex.send
+
+        def stopped_meanwhile(queue):
+            send(queue)
+            session.abandon(b"stopping", 30)
+
+        monkeypatch.setattr(duplex, "send", stopped_meanwhile)
+        with running(session, client):
+            session.finish(b"Success", 30)
+            assert read_all(client.channel(CHANNELS[ERROR])) == b"Success"
 
 
 def test_a_client_that_does_not_read_does_not_hold_a_stop_up():

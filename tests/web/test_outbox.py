@@ -89,3 +89,58 @@ def test_what_could_not_be_queued_is_claimed_by_nobody(outbox, queue, lock, carr
     with pytest.raises(BrokenPipeError), lock:
         outbox.claim(fails)
     assert outbox.answer(7), "no flush follows"
+
+
+def test_an_answer_takes_no_writers_bytes_along_that_come_while_it_goes_out(
+    outbox, queue, lock, carrier, monkeypatch
+):
+    """The reader would wait for the peer with them."""
+    send = carrier.send
+
+    def claimed_meanwhile(data, timeout):
+        send(data, timeout)
+        with lock:
+            outbox.claim(partial(queue.add, b"much"))
+
+    queue.add(b"pong")
+    with monkeypatch.context() as patched:
+        patched.setattr(carrier, "send", claimed_meanwhile)
+        assert outbox.answer(7)
+    assert carrier.sent == [(b"pong", 7)]
+    assert outbox.flush(9)
+    assert carrier.sent == [(b"pong", 7), (b"much", 9)]
+
+
+def test_an_answer_takes_no_writers_bytes_along_that_come_just_before(
+    outbox, queue, lock, carrier, monkeypatch
+):
+    flush = outbox._flush
+
+    def claimed_meanwhile(*args, **options):
+        with lock:
+            outbox.claim(partial(queue.add, b"much"))
+        return flush(*args, **options)
+
+    queue.add(b"pong")
+    with monkeypatch.context() as patched:
+        patched.setattr(outbox, "_flush", claimed_meanwhile)
+        assert not outbox.answer(7)
+    assert carrier.sent == []
+    assert outbox.flush(9)
+    assert carrier.sent == [(b"pongmuch", 9)]
+
+
+def test_it_is_idle_once_all_is_sent(outbox, queue, carrier, monkeypatch):
+    send, looks = carrier.send, []
+
+    def look(data, timeout):
+        looks.append(outbox.idle)
+        send(data, timeout)
+
+    monkeypatch.setattr(carrier, "send", look)
+    assert outbox.idle
+    queue.add(b"much")
+    assert not outbox.idle
+    outbox.flush(9)
+    assert looks == [False]
+    assert outbox.idle

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import selectors
 import socket
 import threading
@@ -150,6 +151,24 @@ def test_a_failing_callback_is_logged_and_the_poller_lives(poller, ends, caplog)
     eventually(lambda: "a callback failed" in caplog.text)
     poller.wait(transport, READ, calls)
     assert calls.wait() == [Outcome.READY]
+
+
+@pytest.mark.fails_inside
+def test_a_target_that_cannot_be_waited_for_ends_its_own_wait_only(poller, ends, caplog):
+    transport, peer = ends
+    left, right = socket.socketpair()
+    with right, left:
+        lost = Transport(left)
+        os.close(left.detach())
+        good, bad = Calls(), Calls()
+        poller.wait(transport, READ, good, 1000)
+        poller.wait(lost, READ, bad, 1000)
+        assert bad.wait() == [Outcome.EXPIRED]
+        assert "a socket cannot be waited for" in caplog.text
+        assert not good.outcomes
+        peer.send(b"x")
+        assert good.wait() == [Outcome.READY]
+        eventually(lambda: lost._users == 0)
 
 
 def test_stop_ends_every_wait(ends):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
 import ssl
+import struct
 import threading
 import warnings
 
@@ -206,3 +208,78 @@ def test_our_own_certificate_can_be_pinned():
     pinned = ssl.create_default_context(cadata=pair.certificate.decode())
     with serving(who, tls=ServerTls(Fixed(pair))) as server:
         assert ask(server.port, "GET", "/", context=pinned)[0] == 200
+
+
+class Handover:
+    """A source of contexts that calls `before(sock)` and `after()` while TLS is put on a socket, on its intake thread."""
+
+    def __init__(self, *, before=lambda sock: None, after=lambda: None):
+        self._tls = server_tls()
+        self._before, self._after = before, after
+        self.trust = self._tls.trust
+
+    def context(self):
+        return self
+
+    def wrap_socket(self, sock, **options):
+        self._before(sock)
+        wrapped = self._tls.context().wrap_socket(sock, **options)
+        self._after()
+        return wrapped
+
+
+class FirstWaits:
+    """Keeps the first that comes waiting for the second."""
+
+    def __init__(self):
+        self.waiting, self._second = threading.Event(), threading.Event()
+
+    def __call__(self):
+        if self.waiting.is_set():
+            self._second.set()
+        else:
+            self.waiting.set()
+            assert self._second.wait(30)
+
+
+@pytest.mark.parametrize("sent", [b"", b"hello"])
+def test_a_client_that_resets_before_its_handshake_ends_nobody_else(sent, monkeypatch):
+    tls, gone = server_tls(), threading.Event()
+    context = tls.context()
+    with serving(who, tls=tls) as server:
+        monkeypatch.setattr(tls, "context", lambda: gone.wait(30) and context)
+        with connected(server.port) as sock:
+            sock.sendall(sent)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        eventually(lambda: [one for one in list(server._registry._where) if one._transport.hung_up()])
+        gone.set()
+        assert ask(server.port, "GET", "/", context=client_tls())[0] == 200
+        eventually(lambda: server.connections == 0)
+
+
+def test_a_descriptor_is_not_closed_while_it_is_handed_over():
+    """Its number could be another connection's by then."""
+    pause, intact = FirstWaits(), []
+
+    def before(sock):
+        pause()
+        intact.append(sock.fileno() >= 0)
+
+    with serving(who, tls=Handover(before=before), limits=Limits(pending=1)) as server:
+        with connected(server.port, timeout=30) as pushed_out:
+            assert pause.waiting.wait(30)
+            with connected(server.port):
+                assert pushed_out.recv(1) == b""
+        assert ask(server.port, "GET", "/", context=client_tls())[0] == 200
+    assert intact
+    assert all(intact)
+
+
+def test_a_hang_up_while_the_descriptor_is_handed_over_is_not_lost():
+    pause = FirstWaits()
+    with serving(who, tls=Handover(after=pause), limits=Limits(pending=1, setup_time=600)) as server:
+        with connected(server.port, timeout=30) as pushed_out:
+            assert pause.waiting.wait(30)
+            with connected(server.port):
+                assert pushed_out.recv(1) == b""
+        assert ask(server.port, "GET", "/", context=client_tls())[0] == 200

@@ -9,7 +9,7 @@ from support.waiting import eventually
 
 from virtual_kubelet.runtime.clock import SteppedClock
 from virtual_kubelet.runtime.threads import Deadline, join_all, spawn
-from virtual_kubelet.web import duplex
+from virtual_kubelet.web import duplex, spdy_connection
 from virtual_kubelet.web.outbox import Outbox
 from virtual_kubelet.web.spdy_connection import SpdyConnection
 from virtual_kubelet.wire.spdy_events import DataReceived, PongReceived
@@ -140,6 +140,17 @@ def test_a_slow_consumer_holds_the_peer_up_and_nothing_grows():
         assert budget.used == 0
 
 
+@pytest.mark.parametrize("end", ["refuse", "reset"])
+def test_what_nobody_takes_of_a_stream_that_we_end_is_not_held(end):
+    with Both() as (server, client):
+        client.open_stream(HEADERS).write(b"x" * 1000, end=True)
+        (stream,) = server.streams
+        eventually(lambda: stream.ended)
+        assert server.connection._budget.used == 1000
+        getattr(stream, end)()
+        assert server.connection._budget.used == 0
+
+
 def test_the_peers_end_reaches_readers_writers_and_callbacks():
     with Both() as (server, client):
         client.open_stream(HEADERS)
@@ -247,6 +258,42 @@ def test_go_away_with_no_stream_left_ends_the_connection():
         stream.write(b"still")
         assert server.streams[0].read() == b"still"
         stream.reset()
+        eventually(lambda: server.connection.closed)
+
+
+def test_who_has_said_go_away_gets_the_last_bytes(monkeypatch):
+    """The reader makes its rounds between their being queued and their being sent."""
+    rounds = []
+    with Both(on_round=rounds.append) as (server, client):
+        stream = client.open_stream(HEADERS)
+        stream.close_write()
+        client.go_away()
+        eventually(lambda: server.streams[0].ended and server.connection.session.going_away)
+        outbox = server.connection.duplex._outbox
+        flush = outbox.flush
+
+        def some_rounds_later(timeout):
+            for _ in range(2):  # the first that is seen may have begun before
+                seen = len(rounds)
+                client.duplex.send(client.session.ping)
+                eventually(lambda seen=seen: len(rounds) > seen or server.connection.closed)
+            return flush(timeout)
+
+        monkeypatch.setattr(outbox, "flush", some_rounds_later)
+        server.streams[0].write(b"the end", end=True)
+        assert read_all(stream) == b"the end"
+
+
+def test_the_last_bytes_to_who_has_said_go_away_end_the_connection(monkeypatch):
+    """The peer sends nothing more by which the reader would notice, and is not idle for long enough."""
+    monkeypatch.setattr(spdy_connection, "CLOSING_CHECK", 0.01)
+    with Both(clock=SteppedClock()) as (server, client):
+        stream = client.open_stream(HEADERS)
+        stream.close_write()
+        client.go_away()
+        eventually(lambda: server.streams[0].ended and server.connection.session.going_away)
+        server.streams[0].write(b"the end", end=True)
+        assert read_all(stream) == b"the end"
         eventually(lambda: server.connection.closed)
 
 

@@ -66,6 +66,42 @@ def test_time_is_over_in_spite_of_pings():
         assert far.recv(10, 10)[:1] == b"\x8a"  # the pong
 
 
+def test_a_slow_peer_gets_its_pong_from_a_reader_in_a_hurry(monkeypatch):
+    with transports() as (near, far):
+        server, client = WebSocketTunnel(near), WebSocket(Role.CLIENT)
+        send = near.send
+
+        def slowly(data, timeout=None):
+            if timeout is not None and timeout < 1:
+                raise TimeoutError("the peer is too slow")
+            send(data, timeout)
+
+        monkeypatch.setattr(near, "send", slowly)
+        client.ping()
+        far.send(client.data_to_send())
+        with pytest.raises(TimeoutError):
+            server.recv(10, 0.05)
+        assert far.recv(10, 10)[:1] == b"\x8a"  # the pong
+
+
+def test_half_a_pong_ends_the_connection(monkeypatch):
+    """Whatever followed it would be taken for its other half."""
+    with transports() as (near, far):
+        server, client = WebSocketTunnel(near), WebSocket(Role.CLIENT)
+        send = near.send
+
+        def broken_off(data, timeout=None):
+            send(data[:1], timeout)
+            raise TimeoutError("the peer is too slow")
+
+        monkeypatch.setattr(near, "send", broken_off)
+        client.ping()
+        far.send(client.data_to_send())
+        assert server.recv(10, 30) == b""
+        with pytest.raises(BrokenPipeError):
+            server.send(b"more", 30)
+
+
 def test_text_and_garbage():
     with transports() as (near, far):
         server, client = WebSocketTunnel(near), WebSocket(Role.CLIENT)

@@ -128,6 +128,8 @@ class ControlPlane:
         self._followers: list[Follower] = []
         if not self._data.load_objects(self.storage):
             bootstrap(self.cluster)
+        # At once: a process that was killed before its first snapshot must not give its versions out again.
+        self._data.save_objects(self.storage)
 
     # ------------------------------------------------------------------------------------------------------
     # Life

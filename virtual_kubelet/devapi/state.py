@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,7 @@ class DataDirectory:
 
     def __init__(self, path: str | None) -> None:
         self._path = None if path is None else Path(path)
+        self._saving = threading.Lock()  # an older dump must not be written over a newer one
 
     def keys(self, now: float) -> Keys:
         """Return the saved keys, or new ones, which are saved."""
@@ -73,8 +75,9 @@ class DataDirectory:
     def save_objects(self, storage: MemoryStorage) -> None:
         """Save all objects, where there is a directory."""
         if self._path is not None:
-            objects = storage.dump()
-            self._write(OBJECTS, {"objects": objects, "version": storage.version})
+            with self._saving:
+                objects = storage.dump()
+                self._write(OBJECTS, {"objects": objects, "version": storage.version})
 
     def _read(self, name: str) -> JsonObject | None:
         if self._path is None:

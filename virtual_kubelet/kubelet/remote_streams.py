@@ -163,12 +163,7 @@ class WebSocketStreams:
     def finish(self, status: bytes, quiet: float) -> None:
         """Send `status` and the close, then wait for the client's."""
         self._channel(STDIN).discard()
-        if status:
-            try:
-                self._channel(ERROR).write(status)
-            except BrokenPipeError:
-                return
-        self._connection.say_goodbye()
+        self._connection.finish(CHANNELS[ERROR], status)
         self._connection.duplex.wait_ended(quiet)
 
     def abandon(self, status: bytes, patience: float) -> None:

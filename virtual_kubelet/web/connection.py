@@ -56,7 +56,10 @@ class Connection:
 
     def hang_up(self) -> None:
         """End it; from any thread, and at once. Whoever uses it notices."""
-        self._transport.close()
+        transport = self._transport
+        transport.close()
+        if transport is not self._transport:  # TLS was put on it meanwhile
+            self._transport.close()
 
     def farewell(self, patience: float) -> None:
         """Tell its client, where there is a way, that the server stops; from any thread, within `patience` seconds."""
@@ -66,7 +69,7 @@ class Connection:
 
     def close(self) -> None:
         """End it, and the pieces that are being sent, from any thread; closing those is foreign code."""
-        self._transport.close()
+        self.hang_up()
         delivery = self._delivery
         if delivery is not None:
             delivery.cut()
@@ -111,9 +114,7 @@ class Connection:
         if self._socket is not None:
             # On this thread and not in the listener's: the context may have to be made anew first.
             self._trust, context = tls.trust(), tls.context()
-            plain, self._socket = self._socket, None
-            wrapped = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
-            self._transport = Transport(wrapped)
+            self._wrap(context)
         try:
             need = self._transport.handshake()
         except ssl.SSLError as error:
@@ -128,6 +129,26 @@ class Connection:
         self._certificate = self._transport.peer_certificate()
         self._deadline = self._shared.clock.monotonic() + self._shared.limits.setup_time
         return True
+
+    def _wrap(self, context: ssl.SSLContext) -> None:
+        """Put TLS on the socket, whose descriptor goes to another object; it may be hung up at any moment."""
+        bare, plain = self._transport, self._socket
+        assert plain is not None
+        if not bare.hold():  # or its descriptor could be closed, and be another's, while it is handed over
+            raise ConnectionAbortedError("the connection was closed before its handshake")
+        try:
+            # Raises after a reset, upon which `wrap_socket` would leave the descriptor to the garbage collector.
+            plain.getpeername()
+            wrapped = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+        except BaseException:
+            bare.close()  # no descriptor is left that could be waited for
+            raise
+        finally:
+            bare.release()
+        self._socket = None
+        self._transport = Transport(wrapped)
+        if bare.closed:
+            self._transport.close()
 
     def _next_head(self) -> h11.Request | None:
         """Return the next request's head, None when more bytes are needed."""

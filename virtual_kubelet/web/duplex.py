@@ -112,6 +112,11 @@ class Duplex(Generic[E]):
         """Whether the connection has ended."""
         return self._is_ended
 
+    @property
+    def idle(self) -> bool:
+        """Whether all that was queued so far is sent."""
+        return self._outbox.idle
+
     def close(self) -> None:
         """End the connection now; `run` returns soon. From any thread."""
         self._transport.close()
@@ -149,7 +154,7 @@ class Duplex(Generic[E]):
         try:
             data = self._transport.recv(RECEIVE_SIZE, max(0.0, wait))
         except TimeoutError:
-            return not self._is_idle()
+            return not self._is_idle() and not self._tasks.done
         self.touch()
         with self._lock:
             if not data:

@@ -60,6 +60,11 @@ class Outbox:
         self._sending = threading.Lock()  # held while bytes go out
         self._claimed = 0  # under `lock`: queued bytes of threads that are about to flush
 
+    @property
+    def idle(self) -> bool:
+        """Whether all that was queued so far is sent."""
+        return not self._queue.pending and not self._sending.locked()
+
     def claim(self, queue: Callable[[], object]) -> None:
         """Call `queue`, whose bytes the calling thread will `flush` next; with the lock held."""
         before = self._queue.pending
@@ -76,10 +81,8 @@ class Outbox:
     def answer(self, timeout: float | None) -> bool:
         """Send what is queued, or leave it to the thread that is sending now or next, as long as it is little."""
         with self._lock:
-            claimed, little = self._claimed, self._queue.pending - self._claimed <= MAX_ANSWERS
-        if claimed and little:
-            return False
-        return self._flush(timeout, turn=0 if little else FOREVER)
+            little = self._queue.pending - self._claimed <= MAX_ANSWERS
+        return self._flush(timeout, turn=0 if little else FOREVER, yielding=little)
 
     def hurry(self, patience: float, timeout: float = 0) -> bool:
         """Send what is queued as far as the peer takes it at once, or within `timeout` seconds for a single byte.
@@ -88,12 +91,17 @@ class Outbox:
         """
         return self._flush(timeout, turn=patience)
 
-    def _flush(self, timeout: float | None, *, turn: float) -> bool:
-        """Send what is queued, once the threads before have, which may take `turn` seconds."""
+    def _flush(self, timeout: float | None, *, turn: float, yielding: bool = False) -> bool:
+        """Send what is queued, once the threads before have, which may take `turn` seconds.
+
+        With `yielding` it is left to the thread that has claimed bytes, as soon as there is one.
+        """
         sent = False
         while self._sending.acquire(timeout=turn):
             try:
                 with self._lock:
+                    if yielding and self._claimed:
+                        return sent
                     data = self._queue.data_to_send()
                     self._claimed = 0
                 if data:

@@ -176,13 +176,22 @@ class Poller:
             if entry.cancelled:
                 self._withdraw(selector, entry)
                 continue
-            if entry.events:
-                selector.register(entry.target, entry.events, entry)
+            if entry.events and not self._register(selector, entry):
+                continue
             entry.known = True
             if entry.deadline is not None:
                 heapq.heappush(self._timers, (entry.deadline, next(self._order), entry))
         self._compact(len(selector.get_map()))
         return not stopped
+
+    def _register(self, selector: selectors.BaseSelector, entry: Registration) -> bool:
+        try:
+            selector.register(entry.target, entry.events, entry)
+        except (ValueError, KeyError, OSError):
+            logger.exception("%s: a socket cannot be waited for", self._name)
+            self._end(entry, Outcome.EXPIRED)
+            return False
+        return True
 
     def _withdraw(self, selector: selectors.BaseSelector, entry: Registration) -> None:
         """Undo a registration, perhaps before it was made: a cancelled entry may come by twice."""

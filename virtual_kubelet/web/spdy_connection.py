@@ -25,6 +25,7 @@ from virtual_kubelet.wire.spdy_session import Role, Session, SessionLimits
 __all__ = ["SpdyConnection", "SpdyStream"]
 
 DEFAULT_BUFFER = 1 << 20
+CLOSING_CHECK = 1.0  # seconds between two looks for the end of a connection that the peer wants to end
 WRITE_SIZE = 131072  # bytes queued at once: several frames a lock, and still little memory a writer
 
 
@@ -54,6 +55,7 @@ class SpdyStream:
         except BrokenPipeError:
             pass
         self._connection.drop(self)
+        self.discard()  # or bytes that nobody takes would count against the connection for ever
         self.abandon()
 
     def post_last(self, data: bytes) -> None:
@@ -102,6 +104,7 @@ class SpdyStream:
         except BrokenPipeError:
             pass  # so it is over anyhow
         self._connection.drop(self)
+        self.discard()  # or bytes that nobody takes would count against the connection for ever
         self.abandon()
 
     @property
@@ -163,7 +166,7 @@ class SpdyConnection:
         clock: Clock = SYSTEM,
     ) -> None:
         self.session = Session(role, limits)
-        self.on_round = on_round
+        self._on_round = on_round
         self._on_stream = on_stream
         self._budget = Budget(buffer, clock=clock)
         self._lock = threading.Lock()
@@ -301,10 +304,21 @@ class SpdyConnection:
             if answered is not None:
                 answered.set()
 
+    def on_round(self, now: float) -> float | None:
+        """See `duplex.Tasks`."""
+        due = self._on_round(now)
+        if not self.session.going_away:
+            return due
+        # It may become `done` by our own last bytes going out, which is no event.
+        soon = now + CLOSING_CHECK
+        return soon if due is None else min(due, soon)
+
     @property
     def done(self) -> bool:
         """See `duplex.Tasks`: a peer that said GOAWAY and has no stream left wants nothing more."""
-        return self.session.going_away and self.duplex.look(lambda: not self.session.open_streams)
+        over = self.session.going_away and self.duplex.look(lambda: not self.session.open_streams)
+        # In this order: the last bytes of the last stream may be on their way.
+        return over and self.duplex.idle
 
     def on_silence(self) -> None:
         """See `duplex.Tasks`: a ping of ours shows the peer, and every box between, that we live."""

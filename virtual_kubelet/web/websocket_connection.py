@@ -141,13 +141,19 @@ class WebSocketConnection:
 
         See `Duplex.last_words`.
         """
+        self.duplex.last_words(partial(self._queue_end, number, data), patience)
 
-        def queue() -> None:
-            if data:
-                self.session.send_data(number, data)
-            self.session.close()
+    def finish(self, number: int, data: bytes) -> None:
+        """Send a channel's last bytes and the close at one go: who wants to `finish_at_once` then comes too late."""
+        try:
+            self.duplex.send(partial(self._queue_end, number, data))
+        except BrokenPipeError:
+            pass  # it has gone, or was told the end already
 
-        self.duplex.last_words(queue, patience)
+    def _queue_end(self, number: int, data: bytes) -> None:
+        if data:
+            self.session.send_data(number, data)
+        self.session.close()
 
     @property
     def closed(self) -> bool:

@@ -19,6 +19,7 @@ from virtual_kubelet.wire.websocket import MessagePiece, Role, WebSocket
 __all__ = ["WebSocketTunnel"]
 
 RECEIVE_SIZE = 65536
+ANSWER_TIME = 60.0  # seconds for a peer to take a byte of a pong
 
 
 class WebSocketTunnel:
@@ -46,7 +47,7 @@ class WebSocketTunnel:
                 over = not data or self._socket.closed or self._socket.error is not None
             self._received = b"".join(_payload(event) for event in events if isinstance(event, MessagePiece))
             self.on_frame()
-            self._answer(timeout)
+            self._answer()
             if over:
                 break
         data, self._received = self._received[:size], self._received[size:]
@@ -73,11 +74,11 @@ class WebSocketTunnel:
             self._outbox.hurry(0)
         self._carrier.close()
 
-    def _answer(self, timeout: float | None) -> None:
+    def _answer(self) -> None:
         try:
-            self._outbox.answer(timeout)
+            self._outbox.answer(ANSWER_TIME)
         except OSError:
-            pass  # the next recv says so too
+            self._carrier.close()  # half a frame may be out; the next recv ends the connection
 
 
 def _payload(piece: MessagePiece) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from virtual_kubelet.devapi import failures
 from virtual_kubelet.devapi.cluster import Cluster
 from virtual_kubelet.devapi.controllers.events import record_event
 from virtual_kubelet.devapi.controllers.fitting import explain, requests_of, why_not
@@ -138,6 +139,8 @@ class Binder:
         self._waiting[record.namespace, record.name] = None
 
         def say_why(old: Record) -> JsonObject:
+            if old.uid != record.uid or old.body["spec"].get("nodeName"):
+                raise failures.conflict("pods", record.name)
             pod = old.copy()
             now = self._cluster.clock.now()
             set_condition(pod, "PodScheduled", "False", now, reason="Unschedulable", message=message)
@@ -150,8 +153,8 @@ class Binder:
             after = modify(
                 self._cluster, pods, record.namespace, record.name, say_why, USER, rules=rules.rules
             )
-        except ApiNotFound:
-            return
+        except (ApiConflict, ApiNotFound):
+            return  # it changed meanwhile, and we shall see how
         if after is not record:
             record_event(self._cluster, SCHEDULER, "Pod", record.body, "Warning", "FailedScheduling", message)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+from virtual_kubelet.devapi import failures
 from virtual_kubelet.devapi.cluster import Cluster
 from virtual_kubelet.devapi.controllers.events import record_event
 from virtual_kubelet.devapi.storage.record import Change, Record
@@ -12,7 +13,7 @@ from virtual_kubelet.devapi.verbs.bind import set_condition
 from virtual_kubelet.devapi.verbs.delete import DeleteOptions, delete
 from virtual_kubelet.devapi.verbs.modify import modify
 from virtual_kubelet.devapi.verbs.options import WriteOptions
-from virtual_kubelet.errors import ApiNotFound
+from virtual_kubelet.errors import ApiConflict, ApiNotFound
 from virtual_kubelet.objects import JsonObject, Taint, Toleration
 from virtual_kubelet.pure import times
 from virtual_kubelet.pure.taints import is_for
@@ -60,6 +61,8 @@ class TaintEviction:
         pods = self._cluster.kind("pods")
 
         def disrupted(old: Record) -> JsonObject:
+            if old.uid != record.uid:
+                raise failures.precondition_failed("pods", record.name, "UID", record.uid, old.uid)
             pod = old.copy()
             set_condition(
                 pod,
@@ -84,7 +87,7 @@ class TaintEviction:
                 rules=status.rules,
             )
             delete(self._cluster, pods, record.namespace, record.name, DeleteOptions(uid=record.uid))
-        except ApiNotFound:
+        except (ApiNotFound, ApiConflict):
             return
         text = f"Marking for deletion Pod {record.namespace}/{record.name}"
         record_event(self._cluster, COMPONENT, "Pod", record.body, "Normal", "TaintManagerEviction", text)

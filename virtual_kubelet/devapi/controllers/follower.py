@@ -73,6 +73,7 @@ class Follower:
 
     def _run(self, subscription: Subscription) -> None:
         clock = self._cluster.clock
+        self._take_in(subscription, subscription.next(0), crowd=None)  # all that there is, before anyone acts
         while True:
             change = subscription.next(max(min(self._due.values()) - clock.monotonic(), 0.0))
             if subscription.closed:
@@ -84,7 +85,9 @@ class Follower:
                     self._due[controller] = now + controller.period
                     self._act(controller)
 
-    def _take_in(self, subscription: Subscription, change: Change | None) -> set[Controller]:
+    def _take_in(
+        self, subscription: Subscription, change: Change | None, crowd: int | None = CROWD
+    ) -> set[Controller]:
         touched: set[Controller] = set()
         taken = 0
         while change is not None:
@@ -92,7 +95,7 @@ class Follower:
                 controller.see(change)
                 touched.add(controller)
             taken += 1
-            change = subscription.next(0) if taken < CROWD else None
+            change = subscription.next(0) if crowd is None or taken < crowd else None
         return touched
 
     def _act(self, controller: Controller) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from virtual_kubelet.devapi import failures
 from virtual_kubelet.devapi.cluster import Cluster
 from virtual_kubelet.devapi.registry.kinds import Kind
 from virtual_kubelet.devapi.storage.record import Change, Record
@@ -55,6 +56,8 @@ class PodCollector:
                 orphans.setdefault(node, []).append(record)
         self._missing = {node: self._missing.get(node, now) for node in orphans}
         for node, records in orphans.items():
+            if self._cluster.storage.get("nodes", "", node) is not None:
+                continue  # it is back, and we shall see it
             if now - self._missing[node] >= self.quarantine:
                 for record in records:
                     self._end(record)
@@ -63,6 +66,8 @@ class PodCollector:
         pods = self._cluster.kind("pods")
 
         def failed(old: Record) -> JsonObject:
+            if old.uid != record.uid:
+                raise failures.precondition_failed("pods", record.name, "UID", record.uid, old.uid)
             pod = old.copy()
             if pod["status"].get("phase") not in FINISHED:
                 pod["status"]["phase"] = "Failed"

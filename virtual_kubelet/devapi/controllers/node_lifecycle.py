@@ -29,6 +29,7 @@ USER = WriteOptions(user="system:serviceaccount:kube-system:node-controller")
 GRACE = 50.0  # seconds without a heartbeat (node-monitor-grace-period)
 STARTUP_GRACE = 60.0  # for a node that has never reported
 FROM_KUBELET = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
+STANDSTILL = 5.0  # seconds without a look, after which it was we who were away
 STOPPED = "Kubelet stopped posting node status."
 NEVER = "Kubelet never posted node status."
 
@@ -94,6 +95,11 @@ class NodeLifecycle:
         """Look at the nodes that changed, and now and then at all for silence."""
         now = self._cluster.clock.monotonic()
         changed, self._changed = self._changed, set()
+        stood_still = now - self._looked - STANDSTILL
+        if self._looked >= 0 and stood_still > 0:
+            # So may those have who would have let us know: only silence that we listened to counts.
+            for heartbeat in self._heartbeats.values():
+                heartbeat.seen = min(heartbeat.seen + stood_still, now)
         if now - self._looked >= self.period:
             self._looked = now
             changed = set(self._heartbeats)

@@ -17,6 +17,7 @@ from virtual_kubelet.runtime.clock import SYSTEM, Clock
 
 __all__ = ["HistoryExpired", "MemoryStorage"]
 
+LEAP = 1_000_000  # versions skipped by `load`: more than a process that was killed can have given out since it saved
 HISTORY = 5_000  # changes kept for each bucket; a pod and its JSON are some 20 KB
 
 
@@ -68,6 +69,7 @@ class MemoryStorage:
         self._clock = clock
         self._history = history
         self._version = 1
+        self._oldest = 0  # where the histories of new buckets begin
         self._buckets: dict[str, _Bucket] = {}
 
     @property
@@ -81,6 +83,7 @@ class MemoryStorage:
         bucket = self._buckets.get(name)
         if bucket is None:
             bucket = self._buckets[name] = _Bucket(name, self._history)
+            bucket.complete_since = self._oldest
         return bucket
 
     def get(self, bucket: str, namespace: str, name: str) -> Record | None:
@@ -239,10 +242,11 @@ class MemoryStorage:
     def load(self, version: int, objects: dict[str, list[JsonObject]]) -> None:
         """Take over a snapshot into an empty storage; watches from before it get 410."""
         with self._lock:
-            self._version = max(self._version, version)
+            self._version = self._oldest = max(self._version, version) + LEAP
+            for bucket in self._buckets.values():
+                bucket.complete_since = self._oldest
             for name, bodies in objects.items():
                 held = self._bucket(name)
-                held.complete_since = self._version
                 for body in bodies:
                     metadata = body["metadata"]
                     namespace = metadata.get("namespace", "")

@@ -47,6 +47,8 @@ class Subscription:
         if not self._wanted(change):
             return
         with self._condition:
+            if self._closed:
+                return  # what was dropped at the end is a gap, behind which nothing may be told
             if self._backlog is not None and len(self._changes) >= self._backlog:
                 self._closed = self.expired = True
             else:

@@ -76,8 +76,6 @@ def _attempt(cluster: Cluster, kind: Kind, old: Record, options: DeleteOptions) 
         current = cluster.storage.swap(kind.stored, old, marked)
         if current is None:
             return None
-    elif "deletionTimestamp" in old.body["metadata"]:
-        return old, False
     assert current is not None
     if not _goes_now(kind, current.body):
         return current, False
