@@ -41,7 +41,8 @@ class Entry:
     failure: str = ""  # how it failed, in Azure's words
     removing: bool = False
     removal_taken_at: float = -1.0  # when ARM took our DELETE; -1: it has not
-    overdue: tuple[str, str] | None = None  # reason and message of a pod that we stopped
+    overdue: tuple[str, str] | None = None  # reason and message of a pod whose time is over
+    stopped: bool = False  # ARM has taken our word to stop it
     told: dict[tuple[str, str, str, str], int] = field(default_factory=dict)  # events
     told_before: bool = False
 

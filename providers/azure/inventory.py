@@ -21,7 +21,7 @@ from virtual_kubelet.providers.azure.entry import Entry, is_there
 from virtual_kubelet.providers.azure.group_events import GroupEvent
 from virtual_kubelet.providers.azure.ownership import Identity, Owner
 from virtual_kubelet.providers.azure.schedule import LONGEST_INTERVAL, Reading, reading
-from virtual_kubelet.pure.pod_phase import has_started
+from virtual_kubelet.pure.pod_phase import has_started, is_terminal
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 
 __all__ = ["Inventory"]
@@ -127,7 +127,8 @@ class Inventory:
             entry = self._entries.get(name.lower())
             if entry is None:
                 identity = owner.identify(group, self._names)
-                if identity is None:
+                gone = self._gone.get(name.lower())
+                if identity is None or (gone is not None and gone >= began):
                     return None
                 entry = self._add(name.lower(), identity, began)
             entry.seen = True
@@ -171,12 +172,15 @@ class Inventory:
         with self._lock:
             return [entry for entry in self._entries.values() if entry.unexplained_at >= 0]
 
-    def explain(self, name: str, failure: str) -> None:
-        """Take in how the last write to a group failed; "" where ARM does not say that it did."""
+    def explain(self, name: str, since: float, failure: str) -> None:
+        """Take in how the write to a group failed of which that is known since `since`, its `unexplained_at`.
+
+        `failure` is "" where ARM does not say that it did.
+        """
         with self._lock:
             entry = self._entries.get(name)
-            if entry is None:
-                return
+            if entry is None or since < 0 or entry.unexplained_at != since:
+                return  # it has been written again since then
             entry.operation, entry.operation_lost = "", False
             entry.unexplained_at = -1.0
             entry.failure = failure
@@ -240,10 +244,17 @@ class Inventory:
             return entry
 
     def overdue(self, name: str, reason: str, message: str) -> None:
-        """Take note that we stopped a group, and why: its pod has failed."""
+        """Take note that a pod's time is over: however its group ends, the pod has failed."""
         with self._lock:
             if entry := self._entries.get(name.lower()):
                 entry.overdue = (reason, message)
+                self._update(entry, entry.body, entry.began)
+
+    def stopped(self, name: str) -> None:
+        """Take note that ARM has taken our word to stop a group that is overdue."""
+        with self._lock:
+            if entry := self._entries.get(name.lower()):
+                entry.stopped = True
                 self._update(entry, entry.body, entry.began)
 
     def removing(self, name: str) -> None:
@@ -328,7 +339,7 @@ class Inventory:
         fresh = statuses.pod_status(group, entry.detail, entry.failure)
         if fresh["phase"] == "Failed" and self._is_unexplained(entry, fresh):
             return
-        if entry.overdue:
+        if entry.overdue and (entry.stopped or is_terminal(fresh)):
             fresh["phase"] = "Failed"
             fresh["reason"], fresh["message"] = entry.overdue
         if fresh != entry.status:

@@ -188,14 +188,15 @@ class Refresh:
     def _explain(self, entries: list[Entry]) -> None:
         """Ask how operations ended; what cannot be found out in a while is left unexplained for good."""
         for entry in entries:
+            since = entry.unexplained_at
             try:
                 failure = self._client.outcome(entry.operation) if entry.operation else _seen(entry) or LOST
             except ProviderError as error:
                 logger.debug("why container group %s failed cannot be read yet: %s", entry.name, error)
-                if self._clock.monotonic() - entry.unexplained_at < EXPLAINED_WITHIN:
+                if self._clock.monotonic() - since < EXPLAINED_WITHIN:
                     continue
                 failure = ""
-            self._inventory.explain(entry.name, failure)
+            self._inventory.explain(entry.name, since, failure)
 
     def _tell(self, entry: Entry, group: JsonObject) -> None:
         """Pass on what Azure tells about the group, once."""

@@ -81,23 +81,30 @@ class Client:
                 self._session.cert = (endpoint.tls.cert, endpoint.tls.key or endpoint.tls.cert)
         self._lock = threading.Lock()
         self._engine: Engine | None = None  # under the lock
+        self._connections = 0  # the same: how many have been lost
 
     def close(self) -> None:
         """Close idle connections; streams are their users' to close."""
         self._stop.set()
         self._session.close()
 
+    @property
+    def stopping(self) -> StopSignal:
+        """Set by `close`."""
+        return self._stop
+
     # -- which engine ---------------------------------------------------------------------------------
 
     def engine(self) -> Engine:
         """Return who answers; asked for once."""
         with self._lock:
-            engine = self._engine
+            engine, connection = self._engine, self._connections
         if engine is None:
             engine = dialect.negotiate(self._ping(), self._version)
             logger.info("%s is %s, API version %s", self.endpoint, engine, engine.api)
             with self._lock:
-                self._engine = engine
+                if connection == self._connections:  # else another engine may be there by now
+                    self._engine = engine
         return engine
 
     def _ping(self) -> Mapping[str, str]:
@@ -108,6 +115,7 @@ class Client:
         """Ask again who answers: the connection was lost."""
         with self._lock:
             self._engine = None
+            self._connections += 1
 
     # -- calls ----------------------------------------------------------------------------------------
 
@@ -221,13 +229,16 @@ class Client:
         When the answer has not begun within `begin` seconds, `TimeoutError` is raised: ask again.
         """
         _, content = _encoded(method, None)
+        # The connection is the stream's alone: one that went back to the pool at the answer's end might be another
+        # call's when the stream is closed, which shuts it down.
+        sent = {**content, "Connection": "close", **(headers or {})}
         url = self._path(path, query)
         try:
             answer = self._session.request(
                 method,
                 self.endpoint.base_url + url,
                 data=b"" if method == "POST" else None,
-                headers={**content, **(headers or {})},
+                headers=sent,
                 timeout=(CONNECT_TIMEOUT, timeout if begin is None else begin),
                 stream=True,
                 allow_redirects=False,

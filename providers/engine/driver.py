@@ -14,6 +14,7 @@ from virtual_kubelet.errors import Conflict, NotFound, ProviderError, Unavailabl
 from virtual_kubelet.objects import Condition, JsonObject, Node, Pod
 from virtual_kubelet.podruntime.driver import (
     EXITED,
+    RUNNING,
     CommandResult,
     ContainerInfo,
     ContainerRequest,
@@ -335,7 +336,9 @@ class EngineDriver:
                 self._shape.died(container_id, attributes.get(labels.UID, ""))
             return
         if action in {"remove", "destroy"}:
-            self._inventory.forget(container_id)
+            known = self._inventory.forget(container_id)
+            if known is not None and known.info.state == RUNNING:
+                self._listener.lost_track()  # by somebody else, before its end could be looked at
             return
         seen = self._inventory.inspect(container_id)
         if seen.info.uid:

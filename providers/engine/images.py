@@ -166,13 +166,17 @@ class Images:
             raise ImageError("ErrImagePull", f"{what}: {error}") from error
         decoder = JsonDecoder()
         problem = ""
+        self._client.stopping.on_set(stream.close)
         try:
             while data := stream.read():
                 problem = _problem(decoder.feed(data)) or problem
+            if stream.closed:
+                raise Unavailable("the provider is stopping")
             problem = _problem(decoder.end()) or problem
         except ProtocolError as error:
             problem = problem or str(error)
         finally:
+            self._client.stopping.forget(stream.close)
             stream.close()
         if problem:
             raise ImageError("ErrImagePull", f"{what}: {problem}")

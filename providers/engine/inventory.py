@@ -148,8 +148,8 @@ class Inventory:
         with self._lock:
             self._failed[info.id] = info
 
-    def forget(self, container_id: str) -> None:
-        """Drop what is known of a container that is no more."""
+    def forget(self, container_id: str) -> Seen | None:
+        """Drop what is known of a container that is no more; return it."""
         with self._lock:
-            self._seen.pop(container_id, None)
             self._failed.pop(container_id, None)
+            return self._seen.pop(container_id, None)

@@ -14,6 +14,7 @@ from virtual_kubelet.wire.protocol_errors import ProtocolError
 
 __all__ = ["open_log"]
 
+SILENCE = 300.0  # seconds without a byte after which an engine that has the whole log is gone
 PATIENCE, MOST_PATIENCE = 1.0, 8.0  # seconds for which an answer may not begin: at first, and at the most
 
 
@@ -32,7 +33,7 @@ def open_log(client: Client, container_id: str, options: LogOptions, *, tty: boo
     path = f"/containers/{quoted(container_id)}/logs"
     if options.follow:
         return _EngineLog(_Followed(client, path, query), options, framed=not tty)
-    return _EngineLog(client.stream("GET", path, query=query), options, framed=not tty)
+    return _EngineLog(client.stream("GET", path, query=query, timeout=SILENCE), options, framed=not tty)
 
 
 def _since(client: Client, seconds: float) -> str:

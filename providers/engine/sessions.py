@@ -106,11 +106,12 @@ class Sessions:
         end = time.monotonic() + END_WAIT
         pause = 0.01
         while True:
+            late = time.monotonic() > end  # the last answer is one of after the end
             answer = self._client.json("GET", f"/exec/{quoted(exec_id)}/json")
             code = answer.get("ExitCode")
             if not answer.get("Running") and code is not None:
                 return int(code)
-            if time.monotonic() > end or self._stop.wait(pause):
+            if late or self._stop.wait(pause):
                 return 137
             pause = min(2 * pause, 0.25)
 

@@ -1,7 +1,7 @@
 """Pods whose containers share a network and IPC, and processes where asked: what an infra container holds for them.
 
 prepare: find a running one by its labels, start one that never ran, else remove what is left and make a new one
-create:  start it again if it has died meanwhile; its members were killed then, as they had lost their network
+create:  start it again if it has died meanwhile; its members are killed, as they have lost their network
 release: kill it; Podman removes it only after its members, and no engine a volume that one has, so that is tried again
          with each that goes
 """
@@ -17,7 +17,15 @@ from pathlib import Path
 from virtual_kubelet.errors import Conflict, InvalidInput, NotFound, ProviderError, Unavailable
 from virtual_kubelet.objects import Container, JsonObject, Pod
 from virtual_kubelet.podruntime.containers import slots
-from virtual_kubelet.podruntime.driver import CREATED, EXITED, RUNNING, ContainerRequest, ImageError, Sandbox
+from virtual_kubelet.podruntime.driver import (
+    CREATED,
+    EXITED,
+    RUNNING,
+    ContainerRequest,
+    ImageError,
+    Sandbox,
+    SandboxChanged,
+)
 from virtual_kubelet.provider import PodContext
 from virtual_kubelet.providers.engine import bodies, dialing, dns, labels, security, states
 from virtual_kubelet.providers.engine.client import Client, quoted
@@ -83,7 +91,10 @@ class SharedPods:
         self._storage.prepare(pod)
         with self._lock:
             self._released.discard(uid)
-        infra = self._find(uid) or self._make(pod)
+        infra = self._find(uid)
+        if not infra:
+            self._kill_members(uid)  # what runs is in the network of one that died while nobody looked
+            infra = self._make(pod)
         answer = self._inspect(infra)
         if not (answer.get("State") or {}).get("Running"):
             raise Unavailable(
@@ -185,20 +196,46 @@ class SharedPods:
         if not ours:
             return
         logger.warning("the infra container of pod %s has died; its containers are started anew", uid)
+        with contextlib.suppress(ProviderError):
+            self._kill_members(uid)
+
+    def _kill_members(self, uid: str) -> None:
         for seen in self._inventory.members(uid):
             if seen.info.state == RUNNING:
-                with contextlib.suppress(ProviderError):
+                with contextlib.suppress(Conflict, NotFound):
                     path = f"/containers/{quoted(seen.info.id)}/kill"
                     self._client.send("POST", path, query={"signal": "KILL"})
 
     def tidy(self, listing: Listing) -> None:
-        """Remove those without members that this agent did not make: their pod was forgotten."""
+        """Remove those without members that this agent did not make: their pod was forgotten.
+
+        Of one that has died unheard the members are killed.
+        """
+        self._notice_deaths(listing)
         used = {info.uid for info in listing.containers}
         with self._lock:
             used |= set(self._infras)
         for infra in listing.infras:
             if infra.uid not in used and infra.state == EXITED:
                 self._tidy_one(infra)
+
+    def _notice_deaths(self, listing: Listing) -> None:
+        """Find the infra containers that died in a time without events."""
+        running = {infra.id for infra in listing.infras if infra.state != EXITED}
+        with self._lock:
+            ours = dict(self._infras)
+        alive = {info.uid for info in listing.containers if info.state == RUNNING}
+        for uid, infra in ours.items():
+            if uid in alive and infra not in running and not self._runs(infra):
+                self.died(infra, uid)
+
+    def _runs(self, infra: str) -> bool:
+        try:
+            return bool((self._inspect(infra).get("State") or {}).get("Running"))
+        except NotFound:
+            return False
+        except ProviderError:
+            return True  # nobody knows: the next list tells
 
     def _tidy_one(self, infra: Infra) -> None:
         with contextlib.suppress(ProviderError):
@@ -210,7 +247,7 @@ class SharedPods:
         """Return a member."""
         pod, container = request.pod, request.container
         infra = request.sandbox.id
-        self._revive(infra)
+        self._revive(request)
         facts = bodies.ContainerFacts(
             image_user=self._images.facts(request.image_id).user,
             memory_of_node=self._machine.memory,
@@ -223,14 +260,21 @@ class SharedPods:
         )
         return bodies.container_body(request, facts)
 
-    def _revive(self, infra: str) -> None:
-        """Start the infra container if it does not run; one that is gone ends the pod's sandbox."""
+    def _revive(self, request: ContainerRequest) -> None:
+        """Start the infra container if it does not run; raise `SandboxChanged` where its network is another one."""
+        infra = request.sandbox.id
         try:
             answer = self._inspect(infra)
         except NotFound as error:
-            raise Unavailable("the container that holds the pod's network is gone") from error
+            raise SandboxChanged("the container that holds the pod's network is gone") from error
         if not (answer.get("State") or {}).get("Running"):
+            # Before it runs again: from then on nobody sees that they have lost their network.
+            self._kill_members(request.pod["metadata"]["uid"])
             self._client.send("POST", f"/containers/{quoted(infra)}/start", again=True)
+            answer = self._inspect(infra)
+        ips = states.addresses(answer)
+        if ips and ips != request.sandbox.ips and not request.pod["spec"].get("hostNetwork"):
+            raise SandboxChanged(f"the pod's network has begun anew, with {', '.join(ips)}")
 
     def _namespaces(self, pod: Pod, container: Container, infra: str) -> JsonObject:
         spec, joined = pod["spec"], f"container:{infra}"
@@ -275,8 +319,10 @@ class SharedPods:
         path = Path(request.directory).with_name(f"{request.container['name']}.etc-hosts")
         text = dns.hosts_file(pod, request.sandbox.ips, self._surroundings.cluster_domain)
         if not path.exists():  # a container may have changed it: that lasts as long as the pod
-            path.write_text(text, encoding="utf-8")
-            path.chmod(0o644)
+            fresh = path.with_name(f"{path.name}.new")
+            fresh.write_text(text, encoding="utf-8")
+            fresh.chmod(0o644)
+            fresh.replace(path)  # whole or not at all: it is written once
         mount = {"Type": "bind", "Source": str(path), "Target": HOSTS, "ReadOnly": False}
         return [mount]
 

@@ -95,7 +95,12 @@ class _Pipe:
             elif fd == plain and event & select.POLLIN:
                 self._read_plain()
         if not self._engine_ended:
-            self._send(self._sock, self._to_engine)
+            try:
+                self._send(self._sock, self._to_engine)
+            except ConnectionError:
+                self._to_engine.clear()  # it takes no more; what it has sent is read to its end all the same
+        else:
+            self._to_engine.clear()
         self._send(self.plain, self._to_plain)
 
     @staticmethod
@@ -105,7 +110,10 @@ class _Pipe:
 
     def _read_engine(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            data = self._sock.recv(PIECE)
+            try:
+                data = self._sock.recv(PIECE)
+            except ConnectionError:
+                data = b""
             if data:
                 self._incoming.write(data)
             else:
@@ -127,7 +135,8 @@ class _Pipe:
         with contextlib.suppress(BlockingIOError):
             data = self.plain.recv(PIECE)
             if data:
-                self._tls.write(data)
+                with contextlib.suppress(ssl.SSLError):  # the session is over: nobody takes it
+                    self._tls.write(data)
             else:
                 self._plain_ended = True
                 with contextlib.suppress(ssl.SSLError):  # it would like to wait for the engine's own

@@ -64,7 +64,8 @@ class Watcher:
         """Begin."""
         with self._lock:
             if self._thread is None and not self._stop.is_set():
-                self._thread = spawn(self._run, name="engine-events")
+                # A daemon, for a request whose answer has not begun cannot be interrupted.
+                self._thread = spawn(self._run, name="engine-events", daemon=True)
 
     def stop(self, deadline: Deadline) -> None:
         """End."""

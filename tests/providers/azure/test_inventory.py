@@ -146,6 +146,13 @@ def test_a_late_list_does_not_bring_the_dead_back(steps, inventory):
     assert steps.uids() == []
 
 
+def test_nor_does_a_late_read(steps, inventory):
+    steps.list(group())
+    inventory.removed("g-uid-1")
+    assert steps.read(group(), ago=5) is None
+    assert steps.uids() == []
+
+
 def test_what_comes_back_is_looked_at_first(steps, inventory):
     steps.list(group())
     inventory.removed("g-uid-1")
@@ -202,7 +209,7 @@ def test_a_group_that_failed_for_want_of_room_is_made_again(steps, inventory):
     steps.list(group(provisioning="Failed"))
     assert [(entry.name, entry.operation) for entry in inventory.unexplained()] == [("g-uid-1", "/op")]
     assert steps.phase() == "Pending"  # until it is known why
-    inventory.explain("g-uid-1", "ServiceUnavailable: no room")
+    inventory.explain("g-uid-1", inventory.by_name("g-uid-1").unexplained_at, "ServiceUnavailable: no room")
     assert inventory.unexplained() == []
     assert steps.uids(wanted={"uid-1"}) == []
     assert steps.uids() == ["uid-1"]  # a leak, where nobody wants it
@@ -216,10 +223,25 @@ def test_a_group_that_failed_for_want_of_room_is_made_again(steps, inventory):
 def test_other_failures_are_the_pods_end(steps, inventory):
     steps.wrote(group(provisioning="Creating"), operation="/op")
     steps.list(group(provisioning="Failed"))
-    inventory.explain("g-uid-1", "AzureFileNotFound: no such share")
+    inventory.explain(
+        "g-uid-1", inventory.by_name("g-uid-1").unexplained_at, "AzureFileNotFound: no such share"
+    )
     assert steps.uids(wanted={"uid-1"}) == ["uid-1"]
     status = inventory.by_uid("uid-1").status
     assert (status["phase"], status["message"]) == ("Failed", "AzureFileNotFound: no such share")
+
+
+def test_how_an_older_write_failed_says_nothing_of_the_next(steps, inventory):
+    steps.wrote(group(provisioning="Creating"), operation="/op-1")
+    steps.list(group(provisioning="Failed"))
+    entry = inventory.by_uid("uid-1")
+    asked = entry.unexplained_at
+    steps.wrote(group(provisioning="Creating"), operation="/op-2")
+    for since in (asked, entry.unexplained_at):
+        inventory.explain("g-uid-1", since, "AzureFileNotFound: no such share")
+    assert (entry.operation, entry.failure) == ("/op-2", "")
+    steps.list(group(provisioning="Failed"))
+    assert inventory.unexplained() == [entry]
 
 
 def test_whoever_takes_the_tags_takes_the_group(steps, inventory):

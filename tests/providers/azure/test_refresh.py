@@ -8,6 +8,7 @@ from support.pods import make_pod
 
 from virtual_kubelet.errors import Unavailable
 from virtual_kubelet.providers.azure import transport as transport_module
+from virtual_kubelet.providers.azure.client import Client
 from virtual_kubelet.pure.backoff import Backoff
 from virtual_kubelet.runtime.clock import SteppedClock
 
@@ -215,3 +216,48 @@ def test_a_deadline_ends_a_pod(arm, provider, context):
         assert (listed["status"]["phase"], listed["status"]["reason"]) == ("Failed", "DeadlineExceeded")
     assert arm.count("POST", "/stop") == 1
     assert context.reasons() == ["DeadlineExceeded"]
+
+
+def test_whoever_reads_a_pod_that_is_being_stopped_sees_why_it_ended(arm, provider, context, monkeypatch):
+    pod = make_pod(
+        restartPolicy="Never", activeDeadlineSeconds=60, status={"startTime": "2026-01-01T00:00:00Z"}
+    )
+    context.bound = [pod]
+    provider.create_pod(pod)
+    arm.time.advance(10)
+    stop, seen = Client.stop, []
+
+    def stop_and_look(client, name):
+        stop(client, name)
+        arm.of_pod("web").terminate("main")  # with 0, as it was asked to
+        seen.append(provider.get_pod("default", "web")["status"])
+
+    monkeypatch.setattr(Client, "stop", stop_and_look)
+    provider.get_pods()
+    assert [(status["phase"], status["reason"]) for status in seen] == [("Failed", "DeadlineExceeded")]
+    assert context.reasons() == ["DeadlineExceeded"]
+
+
+def test_a_group_that_cannot_be_stopped_runs_and_is_told_of_once(arm, provider, context):
+    pod = make_pod(activeDeadlineSeconds=60, status={"startTime": "2026-01-01T00:00:00Z"})
+    context.bound = [pod]
+    provider.create_pod(pod)
+    arm.time.advance(10)
+    arm.faults.add("500", path=r"/stop$")
+    for _ in range(2):
+        assert phases(provider.get_pods()) == {"web": "Running"}
+    arm.faults.clear()
+    assert phases(provider.get_pods()) == {"web": "Failed"}
+    assert context.reasons() == ["DeadlineExceeded"]
+
+
+@pytest.mark.parametrize(("after", "phase"), [(61, "Failed"), (59, "Succeeded")])
+def test_a_deadline_that_an_agent_enforced_and_did_not_tell(arm, make_provider, context, after, phase):
+    pod = make_pod(restartPolicy="Never", activeDeadlineSeconds=60)
+    make_provider().create_pod(pod)
+    arm.time.advance(after)
+    status = {"phase": "Running", "startTime": "2026-01-01T00:00:00Z"}
+    context.bound = [{**pod, "status": status}]
+    arm.of_pod("web").terminate("main")
+    assert phases(make_provider().get_pods()) == {"web": phase}
+    assert context.reasons() == ["DeadlineExceeded"] * (phase == "Failed")

@@ -296,7 +296,8 @@ def test_host_network(node):
     assert name == os.uname().nodename
 
 
-def test_a_pod_outlives_the_container_that_holds_its_network(node, podman):
+@pytest.mark.parametrize("end", [("kill",), ("rm", "--force", "--depend")])
+def test_a_pod_outlives_the_container_that_holds_its_network(node, podman, end):
     pod = running(node, make_pod(restartPolicy="Always"))
     uid = pod["metadata"]["uid"]
     filters = (
@@ -305,12 +306,18 @@ def test_a_pod_outlives_the_container_that_holds_its_network(node, podman):
         "--filter",
         "label=virtual-kubelet.io/kind=infra",
     )
-    infra = podman.run("ps", "--quiet", *filters).stdout.strip()
-    podman.run("kill", infra)
+
+    def infra():
+        return podman.run("ps", "--quiet", *filters).stdout.strip()
+
+    podman.run(*end, infra())
     eventually(lambda: node.containers(pod)["c"]["restartCount"] == 1, 40)
     eventually(lambda: "running" in node.state(pod), 40)
+    where = "{{.NetworkSettings.IPAddress}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    address = podman.run("inspect", "--format", where, infra()).stdout.split()
+    assert node.status(pod)["podIP"] in address
     node.delete(pod, 0)
-    eventually(lambda: not podman.run("ps", "--quiet", *filters).stdout.strip())
+    eventually(lambda: not infra())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The client, images, logs and the watcher against an engine that does what a test wants."""
+"""The client, images, logs and commands against an engine that does what a test wants."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from virtual_kubelet.providers.engine.images import Images
 from virtual_kubelet.providers.engine.inventory import Inventory
 from virtual_kubelet.providers.engine.logs import open_log
 from virtual_kubelet.providers.engine.sessions import Sessions
-from virtual_kubelet.providers.engine.watcher import Watcher
 from virtual_kubelet.runtime.clock import SYSTEM, SteppedClock
-from virtual_kubelet.runtime.threads import Deadline, StopSignal, spawn
+from virtual_kubelet.runtime.threads import StopSignal, spawn
 
 
 @pytest.fixture
@@ -45,6 +44,45 @@ def test_the_version_is_negotiated_once(engine, client):
     assert engine.paths("GET") == ["/_ping", "/info", "/info"]
     assert engine.asked[-1]["query"] == {"a b": "1", "f": '{"x":["y"]}'}
     assert client.engine().api == "1.43"
+
+
+def test_who_answered_before_the_connection_was_lost_is_not_remembered(engine, client):
+    made, sent = threading.Event(), threading.Event()
+
+    def older(_, handler):
+        del engine.answers["GET", "/_ping"]
+        made.set()
+        assert sent.wait(30)
+        handler.send_response(200)
+        handler.send_header("Api-Version", "1.41")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return None, b""
+
+    engine.answers["GET", "/_ping"] = older
+    late = spawn(client.engine, name="late")
+    assert made.wait(30)
+    client.forget_engine()
+    assert client.engine().api == "1.43"
+    sent.set()
+    late.join(30)
+    assert client.engine().api == "1.43"
+
+
+def test_the_connection_of_a_stream_is_no_other_calls(engine, client):
+    """It is shut down when the stream is closed, which may be just after its end."""
+    served = []
+
+    def answer(_, handler):
+        served.append(handler)
+        return 200, b"{}"
+
+    engine.answers["GET", "/containers/x/logs"] = engine.answers["GET", "/info"] = answer
+    log = open_log(client, "x", LogOptions(), tty=True)
+    assert b"".join(iter(log.read, b"")) == b"{}"
+    client.json("GET", "/info")
+    log.close()
+    assert len(set(served)) == 2
 
 
 def test_only_what_may_be_asked_twice_is(engine, client):
@@ -120,6 +158,33 @@ def test_credentials_are_tried_one_after_the_other_and_never_told(engine, client
     assert images.ensure("r.io/app:1", "IfNotPresent", []).message.endswith("already present on machine")
 
 
+def test_a_pull_ends_with_the_provider(engine, client):
+    begun = threading.Event()
+
+    def pull(_, handler):
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(b'{"status":"Downloading"}\n')
+        handler.wfile.flush()
+        begun.set()
+        engine.hold.wait(60)
+        return None, b""
+
+    engine.answers["POST", "/images/create"] = pull
+    ended = []
+
+    def ensure():
+        with pytest.raises(Unavailable, match="is stopping"):
+            Images(client).ensure("r.io/app:1", "IfNotPresent")
+        ended.append(1)
+
+    thread = spawn(ensure, name="puller")
+    assert begun.wait(30)
+    client.close()
+    thread.join(30)
+    assert ended
+
+
 def test_never_means_never(engine, client):
     with pytest.raises(ImageError) as caught:
         Images(client).ensure("r.io/app", "Never", [])
@@ -147,6 +212,18 @@ def test_a_log_that_is_closed_wakes_its_reader(engine, client):
     log.close()
     reader.join(30)
     assert results == [b""]
+
+
+def test_a_whole_log_of_an_engine_that_has_gone_without_a_word_ends(engine, client, monkeypatch):
+    monkeypatch.setattr("virtual_kubelet.providers.engine.logs.SILENCE", 0.05)
+
+    def silent(_, __):
+        engine.hold.wait(60)
+        return None, b""
+
+    engine.answers["GET", "/containers/x/logs"] = silent
+    with pytest.raises(Unavailable, match="timed out"):
+        open_log(client, "x", LogOptions(tail=80), tty=False)
 
 
 @pytest.mark.parametrize("connection", ["keep-alive", "close"])
@@ -269,6 +346,22 @@ def test_output_in_an_ordinary_answer_ends_with_it(engine, client, head):
     assert bytes(io.out) == b"hi"
 
 
+def test_an_exit_code_that_an_engine_knew_late_is_asked_for_once_more(engine, client, monkeypatch):
+    """Whatever stood still, engine or agent: an answer from before the end of the wait is not the last one."""
+    clock = SteppedClock()
+    monkeypatch.setattr("virtual_kubelet.providers.engine.sessions.time", clock)
+    answers = [{"Running": False, "ExitCode": 3}, {"Running": True}]
+
+    def look(_, __):
+        clock.advance(60)
+        return 200, answers.pop()
+
+    engine.answers["POST", "/containers/x/exec"] = (201, {"Id": "e"})
+    engine.answers["POST", "/exec/e/start"] = (200, b"")
+    engine.answers["GET", "/exec/e/json"] = look
+    assert Sessions(client, local=False, stop=StopSignal()).execute("x", ["hi"], FakeIO()) == 3
+
+
 def test_only_what_has_changed_is_looked_at_closely(engine, client):
     def item(number, state):
         labels = {
@@ -292,31 +385,3 @@ def test_only_what_has_changed_is_looked_at_closely(engine, client):
     assert engine.paths("GET") == ["/containers/json"]
     inventory.identify("n", "another cluster")
     assert inventory.look().containers == []
-
-
-@pytest.mark.parametrize("status", [404, 405, 400, 500])
-def test_an_engine_without_events_is_looked_at_again_and_again(engine, client, status):
-    engine.answers["GET", "/events"] = (status, {"message": "no events"})
-    looks = threading.Semaphore(0)
-    watcher = Watcher(client, dict, lambda *_: None, looks.release)
-    watcher.start()
-    assert looks.acquire(timeout=30)
-    assert looks.acquire(timeout=30)
-    watcher.stop(Deadline(5))
-
-
-def test_events_are_heard_and_a_break_asks_for_a_list(engine, client):
-    def events(_, handler):
-        handler.send_response(200)
-        handler.end_headers()
-        event = {"Type": "container", "Action": "die", "Actor": {"ID": "c1", "Attributes": {"a": "b"}}}
-        handler.wfile.write(json.dumps(event).encode() + b"\n")
-        return None, b""
-
-    engine.answers["GET", "/events"] = events
-    heard, connects = [], []
-    watcher = Watcher(client, dict, lambda *what: heard.append(what), lambda: connects.append(1))
-    watcher.start()
-    eventually(lambda: len(connects) >= 2 and heard)
-    watcher.stop(Deadline(5))
-    assert heard[0] == ("c1", "die", {"a": "b"})

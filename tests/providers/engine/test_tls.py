@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import socket
 import ssl
+import struct
+import termios
+import threading
 
 import pytest
 from support.certificates import Authority
+from support.waiting import eventually
 
 from virtual_kubelet.providers.engine.endpoint import TlsFiles, parse
 from virtual_kubelet.runtime.threads import spawn
@@ -80,6 +85,42 @@ def test_closing_ends_the_engines_side(listener, endpoint):
     thread.join(30)
     assert not thread.is_alive()
     assert seen in ([], [b""])
+
+
+SIZE = 300_000  # more than a socket holds, less than it and the pipe together
+STEPS = 50  # of the pipe, each with a piece of output: many more than it needs to have all of it
+
+
+@pytest.mark.parametrize("goodbye", [False, True])
+def test_output_waits_for_its_reader_when_the_engine_takes_no_more_input(listener, endpoint, goodbye):
+    taken = threading.Semaphore(0)
+
+    def engine(peer):
+        peer.sendall(b"o" * SIZE)
+        for _ in range(STEPS):
+            peer.recv(1)
+            taken.release()
+        if goodbye:
+            peer.settimeout(0)
+            with contextlib.suppress(OSError):  # it would like to wait for the answer
+                peer.unwrap()
+
+    thread = serve(listener, engine)
+    with endpoint.connect(10) as sock:
+        for _ in range(STEPS):
+            sock.sendall(b"i")
+            assert taken.acquire(timeout=30)
+        thread.join(30)
+        for _ in range(3):  # the first is answered with a reset, and from then on the kernel refuses them
+            with contextlib.suppress(OSError):
+                sock.sendall(b"input")
+            eventually(lambda: not _waiting(sock))
+        assert len(until_the_end(sock)) == SIZE
+
+
+def _waiting(sock):
+    """Return how much of what was sent has not been read."""
+    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]
 
 
 def test_whom_nobody_vouches_for_is_refused(listener, endpoint):
