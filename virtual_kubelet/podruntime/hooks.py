@@ -11,7 +11,7 @@ from virtual_kubelet.podruntime.loop import Loop
 
 __all__ = ["Hooks"]
 
-TRIES = 30  # of a hook that the backend cannot run, or lost sight of: it is run at least once, not at most once
+TRIES = 30  # of a hook that the backend cannot run, or lost sight of: it runs at least once, not at most once
 RETRY = 1.0  # seconds between two of them
 HOOK_TIMEOUT = 120.0  # for an httpGet of a postStart, which has no limit of its own
 
