@@ -296,8 +296,7 @@ def test_host_network(node):
     assert name == os.uname().nodename
 
 
-@pytest.mark.parametrize("end", [("kill",), ("rm", "--force", "--depend")])
-def test_a_pod_outlives_the_container_that_holds_its_network(node, podman, end):
+def test_a_pod_outlives_the_container_that_holds_its_network(node, podman):
     pod = running(node, make_pod(restartPolicy="Always"))
     uid = pod["metadata"]["uid"]
     filters = (
@@ -310,7 +309,8 @@ def test_a_pod_outlives_the_container_that_holds_its_network(node, podman, end):
     def infra():
         return podman.run("ps", "--quiet", *filters).stdout.strip()
 
-    podman.run(*end, infra())
+    # Not removed, with what depends on it: while we make a member anew, that has broken Podman 4.3's own store.
+    podman.run("kill", infra())
     eventually(lambda: node.containers(pod)["c"]["restartCount"] == 1, 40)
     eventually(lambda: "running" in node.state(pod), 40)
     where = "{{.NetworkSettings.IPAddress}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
