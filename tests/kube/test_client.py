@@ -394,6 +394,15 @@ def test_the_pool_keeps_as_many_connections_as_it_has_users(serve, caplog):
     assert "pool is full" not in caplog.text
 
 
+def test_without_tls_no_certificates_are_said_to_have_changed(serve, caplog):
+    caplog.set_level(logging.INFO)
+    _, client = serve(echo)
+    pool = client._transport._pool
+    client.list(PODS)
+    assert client._transport._pool is pool
+    assert "certificates" not in caplog.text
+
+
 def test_sockets_are_told_to_notice_a_dead_peer_and_not_to_wait(serve):
     _, client = serve(echo)
     client.list(PODS)

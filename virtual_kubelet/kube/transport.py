@@ -197,10 +197,9 @@ class Transport:
             "block": False,
             "socket_options": _socket_options(),
         }
+        fingerprint = access.fingerprint()  # before the files are read: a change in between is seen
         if access.server.startswith("https:"):
-            fingerprint = access.fingerprint()  # before the files are read: a change in between is seen
             arguments["ssl_context"] = access.ssl_context()
-            self._fingerprint = fingerprint
             if access.tls.server_name:
                 arguments["server_hostname"] = access.tls.server_name
             if access.tls.insecure:
@@ -211,6 +210,7 @@ class Transport:
             if access.proxy
             else urllib3.PoolManager(num_pools=1, **arguments)
         )
+        self._fingerprint = fingerprint
         pool = manager.connection_from_url(access.server)
         base = _WakeableTls if access.server.startswith("https:") else _Wakeable
         # A class of this transport's own, so that its connections are found in its own list.
