@@ -371,7 +371,7 @@ def test_a_provider_that_hangs_over_its_node_keeps_no_process_alive(settings):
         assert asked.wait(30)
         agent.stop(0.5)
         late = [thread for thread in threading.enumerate() if thread.name == "node-status"]
-        assert all(thread.daemon for thread in late)
+        assert [thread.daemon for thread in late] == [True]
         gate.set()
         for thread in late:
             thread.join(30)

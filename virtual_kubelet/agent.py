@@ -28,7 +28,7 @@ from virtual_kubelet.node.host import host_facts
 from virtual_kubelet.node.node_controller import NodeController
 from virtual_kubelet.node.pods import Pods
 from virtual_kubelet.node.surroundings import Surroundings
-from virtual_kubelet.node.synced import Synced
+from virtual_kubelet.node.synced import SLICE, Synced
 from virtual_kubelet.objects import Taint
 from virtual_kubelet.provider import Binding, Closing, Provider
 from virtual_kubelet.pure.node_object import NodeWish
@@ -45,7 +45,6 @@ logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT = 30.0  # seconds
 SERVICES_TIMEOUT = 5.0  # seconds to wait for the list of services
-SLICE = 0.5  # seconds between two looks at whether that is still worth it
 WEBSOCKET_FEATURE = "ExtendWebSocketsToKubelet"
 WEBSOCKET_SINCE = (1, 36)
 

@@ -126,6 +126,10 @@ class ControlPlane:
         self._handler = self._build_handler()
         self._server: Server | None = None
         self._followers: list[Follower] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        """Take over what was saved, or begin anew."""
         if not self._data.load_objects(self.storage):
             bootstrap(self.cluster)
         # At once: a process that was killed before its first snapshot must not give its versions out again.

@@ -10,7 +10,7 @@ from virtual_kubelet.kube.informer import Informer
 from virtual_kubelet.runtime.clock import SYSTEM, Clock
 from virtual_kubelet.runtime.threads import Deadline, StopSignal
 
-__all__ = ["Synced"]
+__all__ = ["SLICE", "Synced"]
 
 SLICE = 0.5  # seconds between two looks at whether waiting is still worth it
 

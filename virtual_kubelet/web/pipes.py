@@ -108,6 +108,11 @@ class Pipe:
             self._ended = True
             self._changed.notify_all()
 
+    @property
+    def ended(self) -> bool:
+        """Whether `end` was called."""
+        return self._ended
+
     # ------------------------------------------------------------------------------ the consumer's side
 
     def read(self, size: int) -> bytes:

@@ -38,8 +38,6 @@ class SpdyStream:
         self._connection = connection
         self._pipe = Pipe(budget)
         self._gone = StopSignal()
-        self.ended = False
-        """Whether the end of the peer's side has been told. Set by the reader, for good."""
 
     def accept(self) -> None:
         """Answer the peer that the stream is taken; on the reader's thread, in `on_stream`."""
@@ -108,6 +106,11 @@ class SpdyStream:
         self.abandon()
 
     @property
+    def ended(self) -> bool:
+        """Whether the reader has told the end of the peer's side."""
+        return self._pipe.ended
+
+    @property
     def closed(self) -> bool:
         """Whether the peer has reset the stream, or gone."""
         return self._gone.is_set()
@@ -136,7 +139,6 @@ class SpdyStream:
     def end(self) -> None:
         """Take the end of the peer's side from the connection's reader."""
         self._pipe.end()
-        self.ended = True
 
 
 class SpdyConnection:

@@ -8,7 +8,6 @@ import threading
 
 import pytest
 from support.exec_io import FakeIO
-from support.fake_engine import FakeEngine
 from support.waiting import eventually
 
 from virtual_kubelet.errors import Conflict, NotFound, Unavailable
@@ -22,19 +21,6 @@ from virtual_kubelet.providers.engine.logs import open_log
 from virtual_kubelet.providers.engine.sessions import Sessions
 from virtual_kubelet.runtime.clock import SYSTEM, SteppedClock
 from virtual_kubelet.runtime.threads import StopSignal, spawn
-
-
-@pytest.fixture
-def engine(tmp_path):
-    with FakeEngine(tmp_path / "engine.sock") as found:
-        yield found
-
-
-@pytest.fixture
-def client(engine):
-    found = Client(Endpoint(path=engine.path))
-    yield found
-    found.close()
 
 
 def test_the_version_is_negotiated_once(engine, client):

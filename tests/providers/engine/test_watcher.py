@@ -6,26 +6,10 @@ import json
 import threading
 
 import pytest
-from support.fake_engine import FakeEngine
 from support.waiting import eventually
 
-from virtual_kubelet.providers.engine.client import Client
-from virtual_kubelet.providers.engine.endpoint import Endpoint
 from virtual_kubelet.providers.engine.watcher import Watcher
 from virtual_kubelet.runtime.threads import Deadline
-
-
-@pytest.fixture
-def engine(tmp_path):
-    with FakeEngine(tmp_path / "engine.sock") as found:
-        yield found
-
-
-@pytest.fixture
-def client(engine):
-    found = Client(Endpoint(path=engine.path))
-    yield found
-    found.close()
 
 
 @pytest.mark.parametrize("status", [404, 405, 400, 500])

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.process_supervisor import LABELS, Agent, impostor, pids_of, running_agent
+from support.process_supervisor import LABELS, Agent, impostor, pids_of
 from support.waiting import eventually
 
 import virtual_kubelet
@@ -22,17 +22,6 @@ from virtual_kubelet.providers.process.supervisor import daemon, protocol
 from virtual_kubelet.runtime.threads import Deadline
 
 SCRIPT = Path(virtual_kubelet.__file__).parent / "providers/process/supervisor/__main__.py"
-
-
-@pytest.fixture
-def directory(tmp_path):
-    return tmp_path / "supervisor"
-
-
-@pytest.fixture
-def agent(directory):
-    with running_agent(directory) as agent:
-        yield agent
 
 
 def descriptors_of(pid):

@@ -20,17 +20,6 @@ from virtual_kubelet.runtime.threads import Deadline, spawn
 
 
 @pytest.fixture
-def directory(tmp_path):
-    return tmp_path / "supervisor"
-
-
-@pytest.fixture
-def agent(directory):
-    with running_agent(directory) as agent:
-        yield agent
-
-
-@pytest.fixture
 def pipe():
     reader, writer = os.pipe()
     yield reader, writer
